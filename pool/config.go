@@ -1,0 +1,160 @@
+package pool
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Config holds the limits of a pool. The zero value is ready: every field left
+// zero has the default that its accessor below gives.
+type Config struct {
+	// PeerBytes bounds what is in flight at one peer.
+	PeerBytes int64
+	// TotalBytes bounds what is in flight at all peers together.
+	TotalBytes int64
+	// HeldBytes stops handing out work while more than this many bytes have
+	// arrived and are not yet Done.
+	HeldBytes int64
+	// RequestKeys bounds the keys of one request.
+	RequestKeys int
+	// MinDeadline is the least time that a request gets.
+	MinDeadline time.Duration
+	// Duplicates is the share of the useful bytes that may be spent on asking
+	// for a key again while it is in flight elsewhere. Negative: never.
+	Duplicates float64
+	// SizeHint is what a key is taken to weigh before anything has arrived.
+	SizeHint int
+	// Rand is the source of all randomness. Nil: a source of fixed seed.
+	Rand *rand.Rand
+}
+
+// peerBytes: 8 MiB is what 130 Mbit/s brings in half a second. Ten times more
+// would let one peer own seconds of work that others could do; ten times less
+// would leave a fast distant peer idle for most of each round trip.
+func (c *Config) peerBytes() int64 { return positive(c.PeerBytes, 8<<20) }
+
+// totalBytes: everything in flight may arrive at once and must be buffered, so
+// this is a memory bound first of all. 64 MiB keep a gigabit busy for half a
+// second.
+func (c *Config) totalBytes() int64 { return positive(c.TotalBytes, 64<<20) }
+
+// heldBytes: a second of work for the checks on two cores and the disk. Less
+// makes them wait for the network at each hiccup, more only costs memory.
+func (c *Config) heldBytes() int64 { return positive(c.HeldBytes, 32<<20) }
+
+// requestKeys: the most that a server of protocol 30 is asked for at once.
+func (c *Config) requestKeys() int { return positive(c.RequestKeys, 1024) }
+
+// minDeadline: below a second, a garbage collection or a busy machine at the
+// other end looks like a stall, and the work asked again is wasted.
+func (c *Config) minDeadline() time.Duration { return positive(c.MinDeadline, time.Second) }
+
+// duplicates: 1 %. Hedging pays for itself at the end of a download and when
+// a peer stalls; without a budget it feeds on itself exactly when the network
+// is slowest.
+func (c *Config) duplicates() float64 {
+	switch {
+	case c.Duplicates < 0:
+		return 0
+	case c.Duplicates == 0:
+		return 0.01
+	}
+	return c.Duplicates
+}
+
+// sizeHint: the header of an empty block. The first answers correct it.
+func (c *Config) sizeHint() float64 { return float64(positive(c.SizeHint, 600)) }
+
+func positive[T int | int64 | time.Duration](x, def T) T {
+	if x > 0 {
+		return x
+	}
+	return def
+}
+
+// The constants of the scheduler. All of them are seconds or shares, none
+// counts items: blocks weigh from half a kilobyte to hundreds, and what is
+// right for one is wrong for the other.
+const (
+	// pipeTime is how much work, beyond a round trip, a peer has in flight: as
+	// long as an event may take to be noticed and answered here without the
+	// link running dry. Ten times more and a stall costs seconds of work.
+	pipeTime = 500 * time.Millisecond
+
+	// requestTime is how much work one request is. Several requests fill a
+	// pipe, so that answers come as a steady stream from which the rate can
+	// be read, and a lost request is a small loss.
+	requestTime = 150 * time.Millisecond
+
+	// firstKeys is what a peer that nobody knows is asked for, right behind
+	// a single key: few, because it may be slow, and enough to see its rate.
+	firstKeys = 8
+
+	// firstDeadline is what the first request may take. Clients of 2014 pause
+	// half a second before they answer anything.
+	firstDeadline = 2 * time.Second
+
+	// rateGain is the weight of a new sample in the moving average of a peer's
+	// rate. Faster follows noise, slower misses a link that changes.
+	rateGain = 0.3
+
+	// sampleTime is the least time over which a rate is measured: answers
+	// that a switch or a buffer let through together say nothing each.
+	sampleTime = 20 * time.Millisecond
+
+	// optimism ranks a peer that nobody has measured a little behind the median.
+	optimism = 0.9
+
+	// deadlineFactor stretches the expected time of a request, on top of four
+	// mean deviations, before it is called late.
+	deadlineFactor = 2.5
+
+	// probeInterval is how often a late peer is given one key to show that it
+	// is back.
+	probeInterval = 5 * time.Second
+
+	// hopelessAfter is how many times in a row a peer may be late without a
+	// single byte before it is reported as hopeless.
+	hopelessAfter = 3
+
+	// lackTime is how long a peer is not asked again for what it has shown it
+	// lacks. It may well get it meanwhile: it is syncing too.
+	lackTime = 10 * time.Second
+
+	// A peer that answers with nothing at all rests: at once if it never had
+	// anything, after restAfter times in a row otherwise. It may be behind
+	// us in the chain, and each key costs a question. The rest doubles from
+	// restMin to restMax.
+	restAfter = 4
+	restMin   = 100 * time.Millisecond
+	restMax   = lackTime
+
+	// lackKeys bounds that memory for one peer; the oldest is forgotten first.
+	lackKeys = 4096
+
+	// linkFactorMax bounds how far deadlines stretch when our own link is slow.
+	linkFactorMax = 32
+
+	// linkDecay takes the stretch back with each useful answer.
+	linkDecay = 0.85
+
+	// tailSlack is how far beyond the common finish a peer may be booked when
+	// little work is left.
+	tailSlack = 1.05
+
+	// hedgeGain and hedgeMin say when moving a key is clearly sooner: less than
+	// this share of the time its holder still needs, and by this much.
+	hedgeGain = 0.5
+	hedgeMin  = 500 * time.Millisecond
+
+	// hedgeInterval is how often the tail is looked at while nothing happens.
+	hedgeInterval = 100 * time.Millisecond
+
+	// hedgeReserve is granted before anything useful has arrived, so that a
+	// download smaller than that can still get past a stalled peer.
+	hedgeReserve = 64 << 10
+
+	// byteCapHint tells a server's limit in bytes from one in items: a short
+	// answer that weighs this much was cut for its weight.
+	byteCapHint = 256 << 10
+)

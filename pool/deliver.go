@@ -1,0 +1,228 @@
+package pool
+
+import (
+	"slices"
+	"time"
+)
+
+// Item is content that has arrived.
+type Item[K comparable] struct {
+	Key  K
+	Size int // bytes
+}
+
+// Verdict is what the pool makes of an item.
+type Verdict uint8
+
+const (
+	// Useful: the item was wanted and is now held; check it, then call Done
+	// or Reject.
+	Useful Verdict = iota
+	// Duplicate: it was asked of this peer, but has arrived already.
+	Duplicate
+	// Unrequested: this peer was never asked for it, and nobody wants it.
+	Unrequested
+)
+
+// Deliver takes what a peer has sent. The id is that of the request that the
+// content answers, or 0 if it answers none. If closed, nothing more will come
+// for that request, and what is missing of it is wanted again at once. The
+// result has a verdict for each item and is valid until the next call.
+//
+// A short answer is not a lie. A peer is taken to lack a key only if its answer
+// is empty, or passes over the key and has a later one.
+func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], closed bool) []Verdict {
+	verdicts := make([]Verdict, len(items))
+	pr := p.peers[name]
+	var r *request[P, K]
+	if pr != nil {
+		r = pr.find(id)
+	}
+	var (
+		useful   int64 // bytes
+		all      int64 // bytes
+		last     = -1  // position in r of the last item
+		pos      int   // where in r the next item is expected
+		answered int   // items of r
+	)
+	for n, it := range items {
+		all += int64(it.Size)
+		asked := -1
+		if r != nil {
+			asked = r.position(it.Key, pos)
+		}
+		if asked >= 0 {
+			pos = asked + 1
+			last = max(last, asked)
+			answered++
+		}
+		verdicts[n] = p.accept(pr, it, asked >= 0)
+		if verdicts[n] == Useful {
+			useful += int64(it.Size)
+		}
+		p.count(pr, it, verdicts[n])
+	}
+	if pr == nil || r == nil {
+		p.flow.add(now, useful)
+		return verdicts
+	}
+	r.got += all
+	if useful > 0 {
+		p.tokens += float64(useful) * p.cfg.duplicates()
+		p.flow.add(now, useful)
+		p.linkFactor = max(1, p.linkFactor*linkDecay)
+	}
+	if !closed {
+		return verdicts
+	}
+	if r.got > 0 {
+		pr.measure(now, r, r.got)
+	} else {
+		pr.answered = now
+	}
+	if !pr.single {
+		pr.learnCap(&p.cfg, r, answered, last, all)
+	}
+	p.closeRequest(pr, r)
+	for k, key := range r.keys {
+		i, ok := p.index[key]
+		if !ok {
+			continue
+		}
+		missing := p.drop(i, r) || (r.late && p.entries[i].state != held)
+		if missing && (answered == 0 || k < last) {
+			pr.lack(key, now)
+		}
+	}
+	if r.got > 0 {
+		pr.late, pr.lateCount, pr.empty = false, 0, 0
+	} else {
+		pr.empty++
+		if over := pr.empty - restAfter; over >= 0 || pr.rate == 0 {
+			pr.restUntil = now.Add(min(restMin<<min(max(over, 0), 10), restMax))
+		}
+	}
+	return verdicts
+}
+
+// accept moves an item's entry to held if it is wanted.
+func (p *Pool[P, K]) accept(pr *peer[P, K], it Item[K], asked bool) Verdict {
+	i, ok := p.index[it.Key]
+	if !ok || p.entries[i].state == held {
+		if asked || (pr != nil && pr.asked(it.Key)) {
+			return Duplicate
+		}
+		if ok {
+			return Duplicate
+		}
+		return Unrequested
+	}
+	e := &p.entries[i]
+	p.leaveState(e)
+	e.state = held
+	e.size = int64(it.Size)
+	e.holders = [2]*request[P, K]{}
+	p.nHeld++
+	p.bytesHeld += e.size
+	p.meanSize += 0.02 * (float64(it.Size) - p.meanSize)
+	return Useful
+}
+
+func (p *Pool[P, K]) count(pr *peer[P, K], it Item[K], v Verdict) {
+	add := func(n, bytes *uint64) { *n++; *bytes += uint64(it.Size) }
+	switch v {
+	case Useful:
+		add(&p.stats.Useful, &p.stats.UsefulBytes)
+		if pr != nil {
+			add(&pr.stats.Useful, &pr.stats.UsefulBytes)
+		}
+	case Duplicate:
+		add(&p.stats.Duplicates, &p.stats.DuplicateBytes)
+		if pr != nil {
+			add(&pr.stats.Duplicates, &pr.stats.DuplicateBytes)
+		}
+	case Unrequested:
+		add(&p.stats.Unrequested, &p.stats.UnrequestedBytes)
+		if pr != nil {
+			add(&pr.stats.Unrequested, &pr.stats.UnrequestedBytes)
+		}
+	}
+}
+
+// find returns the open request of the given id.
+func (pr *peer[P, K]) find(id uint64) *request[P, K] {
+	for _, r := range pr.queue {
+		if r.id == id {
+			return r
+		}
+	}
+	return nil
+}
+
+// asked reports whether a key is in any open request of the peer.
+func (pr *peer[P, K]) asked(key K) bool {
+	for _, r := range pr.queue {
+		if r.position(key, 0) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// position finds a key in the request, looking first where it is expected.
+func (r *request[P, K]) position(key K, expected int) int {
+	for i := expected; i < len(r.keys); i++ {
+		if r.keys[i] == key {
+			return i
+		}
+	}
+	for i := 0; i < min(expected, len(r.keys)); i++ {
+		if r.keys[i] == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// learnCap reads a server's limit from an answer that is the beginning of what
+// was asked: unlike a peer that lacks blocks, one with a limit stops.
+func (pr *peer[P, K]) learnCap(c *Config, r *request[P, K], answered, last int, bytes int64) {
+	switch {
+	case answered == 0 || last+1 != answered:
+		return
+	case answered == len(r.keys):
+		// At its limit and still whole: try a little more next time, for
+		// the limit may have been another.
+		if pr.capKeys == answered && pr.stats.Requests%16 == 0 {
+			pr.capKeys++
+		}
+		if pr.capBytes > 0 && bytes >= pr.capBytes {
+			pr.capBytes += pr.capBytes / 16
+		}
+	case bytes >= byteCapHint:
+		pr.capBytes = bytes
+	default:
+		pr.capKeys = answered
+	}
+}
+
+// closeRequest takes a request out of its peer's queue.
+func (p *Pool[P, K]) closeRequest(pr *peer[P, K], r *request[P, K]) {
+	r.closed = true
+	// Answers come in order: what was given up before this request will not
+	// be answered any more.
+	ahead := true
+	pr.queue = slices.DeleteFunc(pr.queue, func(x *request[P, K]) bool {
+		if x == r {
+			ahead = false
+			return true
+		}
+		return ahead && x.late
+	})
+	if !r.late {
+		pr.open--
+		pr.booked -= r.bytes
+		pr.keys -= len(r.keys)
+		p.bytesInFlight -= r.bytes
+	}
+}

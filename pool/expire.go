@@ -1,0 +1,162 @@
+package pool
+
+import (
+	"slices"
+	"time"
+)
+
+// Late says that a peer has not answered in time. Its keys are wanted again,
+// and it gets no new work until it answers; what it still sends is welcome.
+type Late[P comparable] struct {
+	Peer P
+	Keys int // how many keys were returned
+	// Hopeless is set when the peer was late several times in a row without
+	// sending a byte in between: it should be disconnected as useless.
+	Hopeless bool
+}
+
+// Expire looks for overdue requests. If more than half of the peers that have
+// work are late at once while hardly anything arrives from anybody, the fault
+// is in our own link: then deadlines stretch and nobody is late.
+func (p *Pool[P, K]) Expire(now time.Time) []Late[P] {
+	var overdue []*peer[P, K]
+	for p.deadlines.len() > 0 {
+		r := p.deadlines.peek()
+		if !r.closed && !r.late && r.deadline.After(now) {
+			break
+		}
+		p.deadlines.pop()
+		if r.closed || r.late {
+			continue
+		}
+		// The rest of this peer's requests is given up with it.
+		if !slices.Contains(overdue, r.peer) {
+			overdue = append(overdue, r.peer)
+		}
+	}
+	if len(overdue) == 0 {
+		return nil
+	}
+	if p.ownLink(now, overdue) {
+		p.stretchAll(now, overdue)
+		return nil
+	}
+	var out []Late[P]
+	for _, pr := range overdue {
+		out = append(out, p.giveUp(now, pr))
+	}
+	return out
+}
+
+// giveUp returns all that a late peer was asked for.
+func (p *Pool[P, K]) giveUp(now time.Time, pr *peer[P, K]) Late[P] {
+	late := Late[P]{Peer: pr.name}
+	for _, r := range pr.queue {
+		if r.late {
+			continue
+		}
+		r.late = true
+		late.Keys += p.release(r)
+		p.bytesInFlight -= r.bytes
+	}
+	pr.booked, pr.keys, pr.open = 0, 0, 0
+	pr.late = true
+	pr.limit = WhyLate
+	pr.nextProbe = now.Add(probeInterval)
+	pr.lateCount++
+	pr.stats.Late++
+	p.stats.Late++
+	late.Hopeless = pr.lateCount >= hopelessAfter
+	return late
+}
+
+// ownLink reports whether the late peers are late because of our own link.
+func (p *Pool[P, K]) ownLink(now time.Time, overdue []*peer[P, K]) bool {
+	if p.linkFactor >= linkFactorMax {
+		return false // it has had all the patience there is
+	}
+	var busy, late int
+	var before, others BytesPerSec // of all of them, and of those in time
+	for _, pr := range p.order {
+		if pr.late || pr.open == 0 && now.Sub(pr.answered) > 2*meterTime {
+			continue
+		}
+		busy++
+		before += pr.rate
+		if slices.Contains(overdue, pr) {
+			late++
+		} else {
+			others += pr.rate
+		}
+	}
+	// A single peer says nothing about the link, peers that have never sent
+	// anything are no evidence that the link was better before, and while the
+	// rest bring what they always did, the link is fine.
+	return busy >= 2 && late*2 > busy && before > 0 && (others == 0 || p.flow.rate(now) < others/2)
+}
+
+// stretchAll gives all open requests of the peers more time.
+func (p *Pool[P, K]) stretchAll(now time.Time, overdue []*peer[P, K]) {
+	if now.Sub(p.linkAt) >= p.cfg.minDeadline() {
+		p.linkFactor = min(2*p.linkFactor, linkFactorMax)
+		p.linkAt = now
+		p.stats.LinkSlow++
+	}
+	for _, pr := range overdue {
+		for _, r := range pr.queue {
+			if !r.late && !r.deadline.After(now) {
+				r.deadline = now.Add(p.stretch(p.cfg.minDeadline()))
+				p.deadlines.push(r)
+			}
+		}
+	}
+}
+
+// NextDeadline returns when Expire and Reserve should be called next if nothing
+// else happens before. It reports false if only an event can change anything.
+func (p *Pool[P, K]) NextDeadline() (time.Time, bool) {
+	var at time.Time
+	sooner := func(t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	for p.deadlines.len() > 0 && (p.deadlines.peek().closed || p.deadlines.peek().late) {
+		p.deadlines.pop()
+	}
+	if p.deadlines.len() > 0 {
+		sooner(p.deadlines.peek().deadline)
+	}
+	switch {
+	case p.bytesHeld >= p.cfg.heldBytes():
+		// Nothing is handed out before Done is called.
+	case p.nWanted > 0:
+		for _, pr := range p.order {
+			switch {
+			case pr.open > 0:
+			case pr.late:
+				sooner(later(pr.nextProbe, pr.restUntil))
+			case pr.limit != WhyLacking:
+			case len(pr.lackOrder) > 0:
+				sooner(later(pr.lacks[pr.lackOrder[0]], pr.restUntil))
+			default:
+				sooner(pr.restUntil)
+			}
+		}
+	case p.nInFlight > 0 && p.cfg.duplicates() > 0:
+		for _, pr := range p.order {
+			if pr.open == 0 && !pr.late && pr.rate > 0 {
+				sooner(p.nextHedge)
+				break
+			}
+		}
+	}
+	return at, !at.IsZero()
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,309 @@
+package pool
+
+import (
+	"math"
+	"time"
+)
+
+// BytesPerSec is a rate.
+type BytesPerSec float64
+
+// duration returns how long n bytes take.
+func (r BytesPerSec) duration(n int64) time.Duration {
+	if r <= 0 {
+		return math.MaxInt64 / 4
+	}
+	return time.Duration(min(float64(n)/float64(r)*float64(time.Second), math.MaxInt64/4))
+}
+
+func (r BytesPerSec) bytes(d time.Duration) int64 {
+	return int64(min(float64(r)*d.Seconds(), math.MaxInt64/4))
+}
+
+// peer is what the pool knows of one peer: its open requests and what has been
+// measured.
+type peer[P, K comparable] struct {
+	name   P
+	seq    uint64           // order of joining
+	queue  []*request[P, K] // open requests, oldest first; answers come in this order
+	booked int64            // bytes expected from them
+	keys   int              // keys in them
+	open   int              // how many of them are not given up as late
+
+	rate     BytesPerSec   // moving average, 0 until measured
+	rtt      time.Duration // least time from request to answer beyond the transfer
+	dev      time.Duration // mean deviation of answers from their expected time
+	growth   int64         // slow start: most bytes in flight, doubles with each answer
+	answered time.Time     // when the last answer came
+
+	firstTook  time.Duration // the first answer's, and what it weighed:
+	firstBytes int64         // with a rate, they give the round trip
+
+	samples     int // taken so far
+	sampleBytes int64
+	sampleTime  time.Duration // what the next sample is gathered over
+
+	capKeys  int   // most keys this server answers at once, 0 if not known
+	capBytes int64 // most bytes this server answers at once, 0 if not known
+	single   bool  // one request at a time: its answers do not keep order
+
+	late      bool      // snubbed: no new work but a probe now and then
+	lateCount int       // times in a row without a byte
+	nextProbe time.Time // when a late peer is tried again
+
+	empty     int       // answers in a row that had nothing
+	restUntil time.Time // no work before, because of them
+
+	lacks     map[K]time.Time // what it has shown it lacks, until when that counts
+	lackOrder []K             // oldest first
+
+	blockedSeq uint64 // wantedSeq at which nothing was eligible for it
+	limit      Why    // why it got no more work when last looked at
+	stats      PeerStats
+}
+
+// Join adds a peer. A peer that is in the pool already is left as it is.
+func (p *Pool[P, K]) Join(now time.Time, name P) {
+	if p.peers[name] != nil {
+		return
+	}
+	p.joins++
+	pr := &peer[P, K]{name: name, seq: p.joins, blockedSeq: math.MaxUint64}
+	p.peers[name] = pr
+	p.order = append(p.order, pr)
+}
+
+// Leave removes a peer. What it was asked for is wanted again at once.
+func (p *Pool[P, K]) Leave(name P) {
+	pr := p.peers[name]
+	if pr == nil {
+		return
+	}
+	for _, r := range pr.queue {
+		p.release(r)
+		r.closed = true
+	}
+	p.bytesInFlight -= pr.booked
+	delete(p.peers, name)
+	for i, x := range p.order {
+		if x == pr {
+			p.order = append(p.order[:i], p.order[i+1:]...)
+			break
+		}
+	}
+}
+
+// Single restricts a peer to one request at a time: for servers whose answers
+// do not come in the order of the requests.
+func (p *Pool[P, K]) Single(name P) {
+	if pr := p.peers[name]; pr != nil {
+		pr.single = true
+	}
+}
+
+// release returns the keys of a request that are still in flight there.
+func (p *Pool[P, K]) release(r *request[P, K]) (n int) {
+	for _, k := range r.keys {
+		if i, ok := p.index[k]; ok && p.drop(i, r) {
+			n++
+		}
+	}
+	return n
+}
+
+// lack notes that the peer does not have a key.
+func (pr *peer[P, K]) lack(key K, now time.Time) {
+	if pr.lacks == nil {
+		pr.lacks = make(map[K]time.Time)
+	}
+	if _, ok := pr.lacks[key]; !ok {
+		pr.lackOrder = append(pr.lackOrder, key)
+		if len(pr.lackOrder) > lackKeys {
+			delete(pr.lacks, pr.lackOrder[0])
+			pr.lackOrder = pr.lackOrder[1:]
+		}
+	}
+	pr.lacks[key] = now.Add(lackTime)
+}
+
+func (pr *peer[P, K]) isLacking(key K, now time.Time) bool {
+	until, ok := pr.lacks[key]
+	return ok && now.Before(until)
+}
+
+// forgetLack drops what is over from the memory of what the peer lacks, and
+// returns when the next of it will be.
+func (pr *peer[P, K]) forgetLack(now time.Time) {
+	for len(pr.lackOrder) > 0 {
+		until := pr.lacks[pr.lackOrder[0]]
+		if now.Before(until) {
+			return
+		}
+		delete(pr.lacks, pr.lackOrder[0])
+		pr.lackOrder = pr.lackOrder[1:]
+		pr.blockedSeq = math.MaxUint64
+	}
+}
+
+// rank is the rate by which peers are served; see optimism.
+func (pr *peer[P, K]) ranking(median BytesPerSec) BytesPerSec {
+	if pr.rate == 0 {
+		return median * optimism
+	}
+	return pr.rate
+}
+
+// room returns how many bytes the peer may have in flight.
+func (pr *peer[P, K]) room(c *Config) int64 {
+	if pr.rate == 0 {
+		return math.MaxInt64 // see requestSize
+	}
+	return min(pr.rate.bytes(pr.rtt+pipeTime), pr.growth, c.peerBytes())
+}
+
+// requestSize returns the keys and bytes that one request may have.
+func (pr *peer[P, K]) requestSize(c *Config) (keys int, bytes int64) {
+	keys = c.requestKeys()
+	if pr.capKeys > 0 {
+		keys = min(keys, pr.capKeys)
+	}
+	if pr.rate == 0 {
+		// One key alone tells the round trip, some right behind it the rate.
+		if pr.open == 0 {
+			return 1, math.MaxInt64
+		}
+		return min(keys, firstKeys), math.MaxInt64
+	}
+	bytes = min(pr.rate.bytes(requestTime), pr.growth, c.peerBytes())
+	if pr.capBytes > 0 {
+		bytes = min(bytes, pr.capBytes)
+	}
+	return keys, bytes
+}
+
+// finishOf returns when the peer is expected to have brought n bytes more than
+// what it has in flight. An overdue peer's finish recedes as it stays silent:
+// with the naive prediction it would look as if it were about to finish.
+func (pr *peer[P, K]) finishOf(now time.Time, n int64, fallback BytesPerSec) time.Time {
+	rate := pr.rate
+	if rate == 0 {
+		rate = fallback
+	}
+	head := pr.head()
+	if head == nil {
+		return now.Add(pr.rtt + rate.duration(n))
+	}
+	since := head.sent
+	if pr.answered.After(since) {
+		since = pr.answered
+	}
+	expected := since.Add(pr.rtt + rate.duration(pr.booked+n))
+	if over := now.Sub(head.finish); over > pr.slack() {
+		silence := now.Sub(since)
+		return now.Add(2*silence + over + rate.duration(pr.booked+n))
+	}
+	if expected.Before(now) {
+		return now
+	}
+	return expected
+}
+
+// head returns the oldest request that is not given up.
+func (pr *peer[P, K]) head() *request[P, K] {
+	for _, r := range pr.queue {
+		if !r.late {
+			return r
+		}
+	}
+	return nil
+}
+
+// slack is how late an answer may be before its peer counts as silent.
+func (pr *peer[P, K]) slack() time.Duration {
+	return pr.rtt/2 + 4*pr.dev + 100*time.Millisecond
+}
+
+// measure learns from the answer to a request: n bytes of r.
+func (pr *peer[P, K]) measure(now time.Time, r *request[P, K], n int64) {
+	since := r.sent
+	idle := true
+	if pr.answered.After(since) {
+		since, idle = pr.answered, false
+	}
+	took := max(now.Sub(since), 50*time.Microsecond)
+	transfer := took
+	if idle {
+		// The pipe was empty: the round trip is in this time too.
+		if pr.rate > 0 {
+			trip := max(took-pr.rate.duration(n), 0)
+			if pr.rtt == 0 || trip < pr.rtt {
+				pr.rtt = trip
+			}
+		} else {
+			// The first answer is small: nearly all of it is the round trip.
+			pr.rtt = took
+		}
+		transfer = max(took-pr.rtt, took/4)
+	}
+	switch {
+	case r.late || pr.rate == 0:
+		// New, or back from silence: believe nothing but what just happened.
+		if r.late {
+			transfer = took
+		}
+		pr.rate = BytesPerSec(float64(n) / transfer.Seconds())
+		pr.growth = 2 * n
+		pr.samples, pr.sampleBytes, pr.sampleTime = 0, 0, 0
+		pr.firstTook, pr.firstBytes = took, n
+	default:
+		pr.growth += n
+		pr.sampleBytes += n
+		pr.sampleTime += transfer
+		if pr.sampleTime >= sampleTime {
+			sample := BytesPerSec(float64(pr.sampleBytes) / pr.sampleTime.Seconds())
+			pr.samples++
+			gain := max(rateGain, 1/BytesPerSec(pr.samples))
+			pr.rate += gain * (sample - pr.rate)
+			if pr.samples == 1 {
+				pr.rtt = min(pr.rtt, max(pr.firstTook-pr.rate.duration(pr.firstBytes), 0))
+			}
+			pr.sampleBytes, pr.sampleTime = 0, 0
+		}
+	}
+	err := now.Sub(r.finish).Abs()
+	if r.finish.IsZero() {
+		err = took / 2
+	}
+	if pr.dev == 0 {
+		pr.dev = err / 2
+	} else {
+		pr.dev += (err - pr.dev) / 4
+	}
+	pr.answered = now
+}
+
+// meter measures a rate over about a second.
+type meter struct {
+	bytes float64
+	at    time.Time
+}
+
+// meterTime is the time constant of a meter.
+const meterTime = time.Second
+
+func (m *meter) add(now time.Time, n int64) {
+	m.decay(now)
+	m.bytes += float64(n)
+}
+
+func (m *meter) rate(now time.Time) BytesPerSec {
+	m.decay(now)
+	return BytesPerSec(m.bytes / meterTime.Seconds())
+}
+
+func (m *meter) decay(now time.Time) {
+	if d := now.Sub(m.at); d > 0 {
+		m.bytes *= math.Exp(-d.Seconds() / meterTime.Seconds())
+		m.at = now
+	}
+}

@@ -1,0 +1,292 @@
+package pool
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// state of an entry; see the package comment for the transitions.
+type state uint8
+
+const (
+	free state = iota // the slot is on the free list
+	wanted
+	inFlight
+	held
+)
+
+// entry is one key that the pool knows.
+type entry[P, K comparable] struct {
+	key     K
+	rank    int64
+	size    int64             // held: bytes that arrived; else the caller's hint, 0 if none
+	holders [2]*request[P, K] // who is asked; at most two, and two only in the tail
+	state   state
+	queued  bool // stands in the wanted heap, perhaps no longer as wanted
+}
+
+// request is what one peer was asked for at once. It stays in the peer's queue
+// until it is answered or the peer leaves, also when it is late: servers answer
+// in order, and a late answer is still useful.
+type request[P, K comparable] struct {
+	id       uint64
+	peer     *peer[P, K]
+	keys     []K
+	bytes    int64 // what the keys were expected to weigh
+	got      int64 // what has arrived of them
+	sent     time.Time
+	finish   time.Time // when the answer was expected
+	deadline time.Time
+	late     bool // deadline passed, keys returned
+	closed   bool
+}
+
+// Pool is the work pool. The zero value is not ready: use [New].
+type Pool[P, K comparable] struct {
+	cfg  Config
+	rand *rand.Rand
+
+	entries []entry[P, K]
+	unused  []uint32     // free slots
+	index   map[K]uint32 // key to slot
+	ready   heap[uint32] // wanted slots by rank; may hold stale ones
+
+	peers map[P]*peer[P, K]
+	order []*peer[P, K] // by time of joining; ties are never left to the map
+
+	deadlines heap[*request[P, K]] // open requests; may hold closed ones
+
+	nWanted, nInFlight, nHeld int
+	bytesInFlight             int64 // booked at peers, by expectation
+	bytesHeld                 int64
+
+	nextID     uint64
+	joins      uint64
+	wantedSeq  uint64  // counts additions to the wanted set
+	meanSize   float64 // moving average of what a key weighs
+	linkFactor float64 // stretch of all deadlines; 1 is none
+	linkAt     time.Time
+	nextHedge  time.Time
+	tokens     float64 // bytes that may be spent on duplicates
+	flow       meter   // useful bytes of all peers
+	stats      Stats
+}
+
+// New returns an empty pool with the given limits.
+func New[P, K comparable](cfg Config) *Pool[P, K] {
+	p := &Pool[P, K]{
+		cfg:        cfg,
+		rand:       cfg.Rand,
+		index:      make(map[K]uint32),
+		peers:      make(map[P]*peer[P, K]),
+		meanSize:   cfg.sizeHint(),
+		linkFactor: 1,
+		tokens:     hedgeReserve,
+	}
+	if p.rand == nil {
+		p.rand = rand.New(rand.NewPCG(1, 2))
+	}
+	if cfg.duplicates() == 0 {
+		p.tokens = 0
+	}
+	p.ready.less = func(a, b uint32) bool {
+		if x, y := p.entries[a].rank, p.entries[b].rank; x != y {
+			return x < y
+		}
+		return a < b
+	}
+	p.deadlines.less = func(a, b *request[P, K]) bool {
+		if !a.deadline.Equal(b.deadline) {
+			return a.deadline.Before(b.deadline)
+		}
+		return a.id < b.id
+	}
+	return p
+}
+
+// Want adds a key. Lower ranks are asked for first; consecutive ranks travel
+// together. The size in bytes is a hint, 0 if nothing is known. A key that the
+// pool knows already keeps its state and takes the lower of the two ranks.
+// Want reports whether the key is new.
+func (p *Pool[P, K]) Want(key K, rank int64, size int) bool {
+	if i, ok := p.index[key]; ok {
+		e := &p.entries[i]
+		if rank < e.rank {
+			e.rank = rank
+			if e.state == wanted {
+				// The heap is out of order at this slot now. Rare (a
+				// probe of a key already wanted), so rebuild.
+				p.rebuild()
+			}
+		}
+		return false
+	}
+	var i uint32
+	if n := len(p.unused); n > 0 {
+		i, p.unused = p.unused[n-1], p.unused[:n-1]
+	} else {
+		p.entries = append(p.entries, entry[P, K]{})
+		i = uint32(len(p.entries) - 1)
+	}
+	p.entries[i] = entry[P, K]{key: key, rank: rank, size: int64(size), state: wanted, queued: true}
+	p.index[key] = i
+	p.nWanted++
+	p.wantedSeq++
+	p.ready.push(i)
+	return true
+}
+
+// rebuild makes the wanted heap anew, without its stale slots.
+func (p *Pool[P, K]) rebuild() {
+	old := p.ready.items
+	p.ready.items = make([]uint32, 0, p.nWanted)
+	for _, i := range old {
+		if p.entries[i].state == wanted {
+			p.ready.push(i)
+		} else {
+			p.unqueue(i)
+		}
+	}
+}
+
+// Cancel forgets a key in whatever state it is. If it is in flight, its answer
+// will be counted as a duplicate. It reports whether the key was known.
+func (p *Pool[P, K]) Cancel(key K) bool {
+	i, ok := p.index[key]
+	if ok {
+		p.forget(i)
+	}
+	return ok
+}
+
+// Done says that a held key has been checked and stored: the pool forgets it.
+func (p *Pool[P, K]) Done(key K) {
+	if i, ok := p.index[key]; ok && p.entries[i].state == held {
+		p.forget(i)
+	}
+}
+
+// Reject says that the content that arrived for a held key from the given peer
+// was not what the key promises. The key is wanted again, and not from there.
+func (p *Pool[P, K]) Reject(now time.Time, name P, key K) {
+	i, ok := p.index[key]
+	if !ok || p.entries[i].state != held {
+		return
+	}
+	if pr := p.peers[name]; pr != nil {
+		pr.lack(key, now)
+	}
+	p.bytesHeld -= p.entries[i].size
+	p.nHeld--
+	p.entries[i].size = 0
+	p.makeWanted(i)
+}
+
+// Knows reports whether the key is wanted, in flight or held.
+func (p *Pool[P, K]) Knows(key K) bool { _, ok := p.index[key]; return ok }
+
+// Len returns how many keys the pool knows.
+func (p *Pool[P, K]) Len() int { return len(p.index) }
+
+// makeWanted puts the entry, which must not be wanted, back in the queue.
+func (p *Pool[P, K]) makeWanted(i uint32) {
+	e := &p.entries[i]
+	e.state = wanted
+	e.holders = [2]*request[P, K]{}
+	p.nWanted++
+	p.wantedSeq++
+	if !e.queued {
+		e.queued = true
+		p.ready.push(i)
+	}
+}
+
+func (p *Pool[P, K]) forget(i uint32) {
+	e := &p.entries[i]
+	p.leaveState(e)
+	delete(p.index, e.key)
+	*e = entry[P, K]{queued: e.queued}
+	if !e.queued {
+		p.unused = append(p.unused, i)
+	}
+}
+
+// unqueue notes that a slot has left the wanted heap. A slot that was forgotten
+// while it stood there can be used again only now.
+func (p *Pool[P, K]) unqueue(i uint32) {
+	p.entries[i].queued = false
+	if p.entries[i].state == free {
+		p.unused = append(p.unused, i)
+	}
+}
+
+// leaveState takes an entry out of the counts of its present state.
+func (p *Pool[P, K]) leaveState(e *entry[P, K]) {
+	switch e.state {
+	case wanted:
+		p.nWanted--
+	case inFlight:
+		p.nInFlight--
+	case held:
+		p.nHeld--
+		p.bytesHeld -= e.size
+	}
+}
+
+// popReady removes and returns the wanted slot of the lowest rank.
+func (p *Pool[P, K]) popReady() (uint32, bool) {
+	for p.ready.len() > 0 {
+		i := p.ready.pop()
+		p.unqueue(i)
+		if p.entries[i].state == wanted {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// pushReady undoes popReady.
+func (p *Pool[P, K]) pushReady(i uint32) {
+	p.entries[i].queued = true
+	p.ready.push(i)
+}
+
+// sizeOf is what an entry is expected to weigh.
+func (p *Pool[P, K]) sizeOf(e *entry[P, K]) int64 {
+	if e.size > 0 {
+		return e.size
+	}
+	return int64(p.meanSize) + 1
+}
+
+// drop takes a request off an entry and reports whether it was on it. An
+// entry that nobody is asked for any more is wanted again.
+func (p *Pool[P, K]) drop(i uint32, r *request[P, K]) bool {
+	e := &p.entries[i]
+	if e.state != inFlight {
+		return false
+	}
+	switch r {
+	case e.holders[0]:
+		e.holders[0], e.holders[1] = e.holders[1], nil
+	case e.holders[1]:
+		e.holders[1] = nil
+	default:
+		return false
+	}
+	if e.holders[0] == nil {
+		p.nInFlight--
+		p.makeWanted(i)
+	}
+	return true
+}
+
+// CancelWanted forgets all keys that are wanted or in flight; what is held stays
+// until Done or Reject.
+func (p *Pool[P, K]) CancelWanted() {
+	for i := range p.entries {
+		if s := p.entries[i].state; s == wanted || s == inFlight {
+			p.forget(uint32(i))
+		}
+	}
+}

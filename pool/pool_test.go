@@ -1,0 +1,396 @@
+package pool_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/shoalnet/shoal/pool"
+)
+
+// script drives a pool step by step in virtual time.
+type script struct {
+	*testing.T
+	pool *pool.Pool[string, int]
+	now  time.Time
+	open map[string][]pool.Request[string, int] // unanswered, oldest first
+}
+
+func newScript(t *testing.T, cfg pool.Config, peers ...string) *script {
+	s := &script{T: t, pool: pool.New[string, int](cfg), now: time.Unix(1_409_400_000, 0), open: map[string][]pool.Request[string, int]{}}
+	for _, p := range peers {
+		s.pool.Join(s.now, p)
+	}
+	return s
+}
+
+func (s *script) want(from, to int) {
+	for k := from; k < to; k++ {
+		s.pool.Want(k, int64(k), 1000)
+	}
+}
+
+// reserve hands out work and returns who was asked for which keys.
+func (s *script) reserve() map[string][]int {
+	asked := map[string][]int{}
+	for _, r := range s.pool.Reserve(s.now) {
+		s.open[r.Peer] = append(s.open[r.Peer], r)
+		asked[r.Peer] = append(asked[r.Peer], r.Keys...)
+	}
+	return asked
+}
+
+// answer answers a peer's oldest request with the given keys and calls Done for
+// what was useful.
+func (s *script) answer(peer string, keys ...int) (useful int) {
+	s.Helper()
+	if len(s.open[peer]) == 0 {
+		s.Fatalf("%s was not asked for anything", peer)
+	}
+	r := s.open[peer][0]
+	s.open[peer] = s.open[peer][1:]
+	var items []pool.Item[int]
+	for _, k := range keys {
+		items = append(items, pool.Item[int]{Key: k, Size: 1000})
+	}
+	for i, v := range s.pool.Deliver(s.now, peer, r.ID, items, true) {
+		if v == pool.Useful {
+			useful++
+			s.pool.Done(keys[i])
+		}
+	}
+	return useful
+}
+
+// answerAll answers everything a peer was asked for.
+func (s *script) answerAll(peer string) {
+	for len(s.open[peer]) > 0 {
+		s.answer(peer, s.open[peer][0].Keys...)
+	}
+}
+
+func (s *script) wait(d time.Duration) { s.now = s.now.Add(d) }
+
+func (s *script) wantKeys(got []int, want ...int) {
+	s.Helper()
+	if !slices.Equal(got, want) {
+		s.Fatalf("asked for %v, want %v", got, want)
+	}
+}
+
+func seq(from, to int) (s []int) {
+	for k := from; k < to; k++ {
+		s = append(s, k)
+	}
+	return s
+}
+
+func TestLowestRankFirst(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a")
+	s.pool.Want(30, 30, 0)
+	s.pool.Want(10, 10, 0)
+	s.pool.Want(20, 20, 0)
+	s.pool.Want(99, -1, 0) // a probe
+	s.wantKeys(s.reserve()["a"], 99, 10, 20, 30)
+}
+
+func TestLoweringARankOvertakes(t *testing.T) {
+	s := newScript(t, pool.Config{})
+	s.want(0, 100)
+	if s.pool.Want(50, -1, 0) {
+		t.Fatal("a key that is known already is called new")
+	}
+	s.pool.Join(s.now, "a")
+	if got := s.reserve()["a"]; got[0] != 50 || got[1] != 0 {
+		t.Fatalf("asked for %v, want 50 before 0", got)
+	}
+}
+
+func TestANewPeerIsTriedWithLittle(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a")
+	s.want(0, 1000)
+	s.wantKeys(s.reserve()["a"], seq(0, 9)...)
+	if more := s.reserve(); len(more) > 0 {
+		t.Fatalf("asked for %v before anything was answered", more)
+	}
+}
+
+func TestAShortAnswerReturnsTheRestAtOnce(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a")
+	s.want(0, 9)
+	s.reserve()
+	s.wait(10 * time.Millisecond)
+	s.answer("a", 0)
+	s.wait(10 * time.Millisecond)
+	s.answer("a", 1, 2, 3)
+	s.wantKeys(s.reserve()["a"], 4, 5, 6) // three seem to be what it answers at once
+}
+
+func TestAnEmptyAnswerTeachesThatThePeerLacksTheKeys(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a")
+	s.want(0, 3)
+	s.reserve()
+	s.answer("a")
+	s.answer("a")
+	if got := s.reserve(); len(got) != 0 {
+		t.Fatalf("asked again for %v", got)
+	}
+	// Another peer is asked at once, the first one again only later.
+	s.pool.Join(s.now, "b")
+	s.wantKeys(s.reserve()["b"], 0, 1, 2)
+	s.pool.Leave("b")
+	if got := s.reserve(); len(got) != 0 {
+		t.Fatalf("asked again for %v", got)
+	}
+	at, ok := s.pool.NextDeadline()
+	if !ok {
+		t.Fatal("the pool would sleep for ever")
+	}
+	s.now = at
+	s.wantKeys(s.reserve()["a"], 0, 1, 2)
+}
+
+func TestPassingOverAKeyTeachesThatThePeerLacksIt(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a")
+	s.want(0, 9)
+	s.reserve()
+	s.answer("a", 0)
+	s.answer("a", 1, 3, 5) // 2 and 4 are passed over, 6 to 8 were cut off
+	s.wantKeys(s.reserve()["a"], 6, 7, 8)
+}
+
+func TestRejectedContentIsAskedOfSomebodyElse(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a", "b")
+	s.want(0, 1)
+	r := s.pool.Reserve(s.now)[0]
+	s.pool.Deliver(s.now, r.Peer, r.ID, []pool.Item[int]{{Key: 0, Size: 10}}, true)
+	if got := s.reserve(); len(got) != 0 {
+		t.Fatalf("asked for %v while it is being checked", got)
+	}
+	s.pool.Reject(s.now, r.Peer, 0)
+	got := s.reserve()
+	if len(got[r.Peer]) != 0 {
+		t.Fatalf("asked of %s again, who sent what it is not", r.Peer)
+	}
+	if len(got) != 1 {
+		t.Fatalf("asked of %v, want of the other peer", got)
+	}
+}
+
+func TestALatePeerLosesItsWorkButItsAnswerCounts(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a")
+	s.want(0, 9)
+	s.reserve()
+	s.wait(3 * time.Second)
+	late := s.pool.Expire(s.now)
+	if len(late) != 1 || late[0].Peer != "a" || late[0].Keys != 9 || late[0].Hopeless {
+		t.Fatalf("late is %+v", late)
+	}
+	if got := s.reserve(); len(got) != 0 {
+		t.Fatalf("a late peer is asked for %v", got)
+	}
+	s.pool.Join(s.now, "b")
+	s.wantKeys(s.reserve()["b"], seq(0, 9)...)
+	if n := s.answer("a", 0); n != 1 {
+		t.Fatal("the late answer was not useful")
+	}
+	if n := s.answer("b", 0); n != 0 {
+		t.Fatal("the same block was useful twice")
+	}
+	if d := s.pool.Stats().Duplicates; d != 1 {
+		t.Fatalf("%d duplicates counted, want 1", d)
+	}
+}
+
+func TestALatePeerIsProbedUntilItIsHopeless(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a")
+	s.want(0, 100)
+	s.reserve()
+	for n := 1; ; n++ {
+		at, ok := s.pool.NextDeadline()
+		if !ok {
+			t.Fatal("the pool would sleep for ever")
+		}
+		s.now = at
+		late := s.pool.Expire(s.now)
+		for _, keys := range s.reserve() {
+			if len(keys) != 1 {
+				t.Fatalf("a late peer is asked for %v", keys)
+			}
+		}
+		if len(late) == 0 {
+			continue
+		}
+		if late[0].Hopeless {
+			break
+		}
+		if n > 20 {
+			t.Fatal("a peer that never answers is never hopeless")
+		}
+	}
+	// A single answer and it is as good as new.
+	s.wait(time.Second)
+	s.answer("a", 0)
+	if got := s.reserve()["a"]; len(got) < 2 {
+		t.Fatalf("asked for %v after it is back", got)
+	}
+}
+
+func TestWhenMostPeersAreLateItIsOurOwnLink(t *testing.T) {
+	names := []string{"a", "b", "c", "d"}
+	s := newScript(t, pool.Config{PeerBytes: 100_000}, names...)
+	s.want(0, 100_000)
+	for range 20 {
+		s.reserve()
+		s.wait(20 * time.Millisecond)
+		for _, n := range names {
+			s.answerAll(n)
+		}
+	}
+	s.reserve()
+	s.wait(30 * time.Second)
+	if late := s.pool.Expire(s.now); len(late) != 0 {
+		t.Fatalf("%v are called late when everybody is", late)
+	}
+	if st := s.pool.Stats(); st.LinkSlow != 1 || st.LinkFactor != 2 {
+		t.Fatalf("stats are %+v, want one stretch by 2", st)
+	}
+	// One that delivers while the others do not: now it is them.
+	for range 40 {
+		s.wait(20 * time.Millisecond)
+		s.answerAll("a")
+		s.reserve()
+	}
+	for range 100 {
+		at, _ := s.pool.NextDeadline()
+		if at.After(s.now.Add(20 * time.Millisecond)) {
+			at = s.now.Add(20 * time.Millisecond)
+		}
+		s.now = at
+		s.answerAll("a")
+		if late := s.pool.Expire(s.now); len(late) > 0 {
+			for _, l := range late {
+				if l.Peer == "a" {
+					t.Fatal("the peer that delivers is called late")
+				}
+			}
+			return
+		}
+		s.reserve()
+	}
+	t.Fatalf("silent peers are never late while another one delivers: %+v", s.pool.Stats())
+}
+
+func TestSlowCheckingHoldsBackTheNetwork(t *testing.T) {
+	s := newScript(t, pool.Config{HeldBytes: 500}, "a")
+	s.want(0, 100)
+	s.reserve()
+	s.pool.Deliver(s.now, "a", s.open["a"][0].ID, []pool.Item[int]{{Key: 0, Size: 501}}, true)
+	s.open["a"] = s.open["a"][1:]
+	s.answerAll("a")
+	if got := s.reserve(); len(got) != 0 {
+		t.Fatalf("asked for %v while 501 bytes of 500 wait to be checked", got)
+	}
+	if st, _ := s.pool.PeerStats("a"); st.Why != pool.WhyChecking {
+		t.Fatalf("why is %q", st.Why)
+	}
+	s.pool.Done(0)
+	if got := s.reserve(); len(got["a"]) == 0 {
+		t.Fatal("not asked again after the check")
+	}
+}
+
+func TestAServersLimitIsLearnt(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a")
+	s.want(0, 10_000)
+	s.reserve()
+	for range 50 {
+		for len(s.open["a"]) > 0 {
+			s.wait(5 * time.Millisecond)
+			keys := s.open["a"][0].Keys
+			s.answer("a", keys[:min(16, len(keys))]...)
+		}
+		s.reserve()
+	}
+	for _, r := range s.open["a"] {
+		if len(r.Keys) > 20 {
+			t.Fatalf("asked for %d keys at once of a server that answers 16", len(r.Keys))
+		}
+	}
+}
+
+func TestContentThatNobodyAskedForIsTakenIfWanted(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a")
+	s.want(0, 1)
+	v := s.pool.Deliver(s.now, "a", 0, []pool.Item[int]{{Key: 0, Size: 10}, {Key: 7, Size: 10}}, false)
+	if !slices.Equal(v, []pool.Verdict{pool.Useful, pool.Unrequested}) {
+		t.Fatalf("verdicts %v", v)
+	}
+	if got := s.reserve(); len(got) != 0 {
+		t.Fatalf("asked for %v, which is here", got)
+	}
+}
+
+func TestOneRequestAtATime(t *testing.T) {
+	s := newScript(t, pool.Config{PeerBytes: 100_000}, "a")
+	s.pool.Single("a")
+	s.want(0, 10_000)
+	for range 30 {
+		s.reserve()
+		if n := len(s.open["a"]); n != 1 {
+			t.Fatalf("%d requests open", n)
+		}
+		s.wait(time.Millisecond)
+		s.answerAll("a")
+	}
+}
+
+// BenchmarkScheduler measures what the pool costs for each block, with as many
+// keys in it as the name says and sixteen peers.
+func BenchmarkScheduler(b *testing.B) {
+	for _, size := range []int{10_000, 1_000_000} {
+		b.Run(map[int]string{10_000: "pool=1e4", 1_000_000: "pool=1e6"}[size], func(b *testing.B) {
+			p := pool.New[int, [32]byte](pool.Config{})
+			now := time.Unix(1_409_400_000, 0)
+			key := func(n int) (k [32]byte) {
+				for i := range 8 {
+					k[i] = byte(n >> (8 * i))
+				}
+				return k
+			}
+			next := 0
+			for range 16 {
+				p.Join(now, next)
+				next++
+			}
+			next = 0
+			want := func() { p.Want(key(next), int64(next), 0); next++ }
+			for range size {
+				want()
+			}
+			var queue []pool.Request[int, [32]byte]
+			var items []pool.Item[[32]byte]
+			done := 0
+			for b.Loop() {
+				for done <= 0 {
+					p.Expire(now)
+					queue = append(queue, p.Reserve(now)...)
+					r := queue[0]
+					queue = queue[1:]
+					now = now.Add(time.Duration(len(r.Keys)) * time.Microsecond)
+					items = items[:0]
+					for _, k := range r.Keys {
+						items = append(items, pool.Item[[32]byte]{Key: k, Size: 600})
+					}
+					p.Deliver(now, r.Peer, r.ID, items, true)
+					for _, it := range items {
+						p.Done(it.Key)
+						want()
+					}
+					done += len(items)
+				}
+				done--
+			}
+		})
+	}
+}

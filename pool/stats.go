@@ -1,0 +1,89 @@
+package pool
+
+import "time"
+
+// Stats counts what a pool has done since it was made.
+type Stats struct {
+	Requests uint64 // requests handed out
+	Asked    uint64 // keys in them
+	Hedged   uint64 // keys asked a second time while in flight
+
+	Useful, UsefulBytes           uint64 // what was wanted when it came
+	Duplicates, DuplicateBytes    uint64 // what had come already
+	Unrequested, UnrequestedBytes uint64 // what nobody had asked for
+
+	Late     uint64 // times that a peer was late
+	LinkSlow uint64 // times that our own link was found to be the cause
+
+	// The present state.
+	Wanted, InFlight, Held   int   // keys
+	InFlightBytes, HeldBytes int64 // expected, arrived
+	DuplicateTokens          int64 // bytes that may still be asked again
+	LinkFactor               float64
+}
+
+// Stats returns the counters and the present state.
+func (p *Pool[P, K]) Stats() Stats {
+	s := p.stats
+	s.Wanted, s.InFlight, s.Held = p.nWanted, p.nInFlight, p.nHeld
+	s.InFlightBytes, s.HeldBytes = p.bytesInFlight, p.bytesHeld
+	s.DuplicateTokens = int64(p.tokens)
+	s.LinkFactor = p.linkFactor
+	return s
+}
+
+// PeerStats counts what one peer has done, and how it was last measured.
+type PeerStats struct {
+	Requests                      uint64
+	Useful, UsefulBytes           uint64
+	Duplicates, DuplicateBytes    uint64
+	Unrequested, UnrequestedBytes uint64
+	Late                          uint64
+
+	Rate          BytesPerSec
+	RoundTrip     time.Duration
+	InFlight      int // keys
+	InFlightBytes int64
+	Lacking       int
+	Why           Why
+}
+
+// PeerStats returns the counters of a peer; it reports false if there is no
+// such peer.
+func (p *Pool[P, K]) PeerStats(name P) (PeerStats, bool) {
+	pr := p.peers[name]
+	if pr == nil {
+		return PeerStats{}, false
+	}
+	s := pr.stats
+	s.Rate, s.RoundTrip = pr.rate, pr.rtt
+	s.InFlight, s.InFlightBytes = pr.keys, pr.booked
+	s.Lacking = len(pr.lackOrder)
+	s.Why = pr.limit
+	return s, true
+}
+
+// Why says what keeps a peer from doing more. It is the answer to "why is it
+// slow".
+type Why uint8
+
+// The reasons.
+const (
+	WhyUnknown       Why = iota
+	WhyTransferring      // its pipe is full: the link is the limit
+	WhyNothingWanted     // no key is waiting to be asked for
+	WhyLacking           // it has shown that it lacks all that is wanted
+	WhyLate              // it has not answered in time
+	WhyChecking          // what has arrived is not yet checked and stored
+	WhyBudget            // the bound on all bytes in flight is reached
+	WhyTail              // the little that is left comes sooner from others
+)
+
+var whyText = [...]string{"unknown", "transferring", "nothing wanted", "lacking", "late", "checking", "budget", "tail"}
+
+func (w Why) String() string {
+	if int(w) < len(whyText) {
+		return whyText[w]
+	}
+	return "unknown"
+}

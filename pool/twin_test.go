@@ -1,0 +1,320 @@
+package pool_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/shoalnet/shoal/pool"
+)
+
+// twin is a deliberately dumb pool: it decides nothing, it only keeps in maps
+// what must be true and refuses what must not happen.
+type twin struct {
+	state    map[int]string             // key to wanted, in flight, held
+	holders  map[int]map[uint64]bool    // key to the requests that it is in flight in
+	requests map[uint64]*twinRequest    // unanswered ones
+	open     map[string]map[uint64]bool // by peer
+}
+
+type twinRequest struct {
+	peer string
+	keys []int
+	late bool
+}
+
+func newTwin() *twin {
+	return &twin{map[int]string{}, map[int]map[uint64]bool{}, map[uint64]*twinRequest{}, map[string]map[uint64]bool{}}
+}
+
+func (w *twin) reserved(r pool.Request[string, int]) error {
+	if w.open[r.Peer] == nil {
+		return fmt.Errorf("request to %s, who has left", r.Peer)
+	}
+	if len(r.Keys) == 0 {
+		return fmt.Errorf("request without keys")
+	}
+	seen := map[int]bool{}
+	for _, k := range r.Keys {
+		if seen[k] {
+			return fmt.Errorf("key %d twice in one request", k)
+		}
+		seen[k] = true
+		switch w.state[k] {
+		case "wanted":
+		case "in flight":
+			if len(w.holders[k]) != 1 {
+				return fmt.Errorf("key %d is in flight %d times already", k, len(w.holders[k]))
+			}
+			for id := range w.holders[k] {
+				if w.requests[id].peer == r.Peer {
+					return fmt.Errorf("key %d asked of %s twice", k, r.Peer)
+				}
+			}
+			for other, s := range w.state {
+				if s == "wanted" {
+					return fmt.Errorf("key %d asked twice while %d waits", k, other)
+				}
+			}
+		default:
+			return fmt.Errorf("key %d is %q and asked of %s", k, w.state[k], r.Peer)
+		}
+	}
+	for _, k := range r.Keys {
+		w.state[k] = "in flight"
+		if w.holders[k] == nil {
+			w.holders[k] = map[uint64]bool{}
+		}
+		w.holders[k][r.ID] = true
+	}
+	w.requests[r.ID] = &twinRequest{peer: r.Peer, keys: slices.Clone(r.Keys)}
+	w.open[r.Peer][r.ID] = true
+	return nil
+}
+
+// giveBack ends a request for its keys.
+func (w *twin) giveBack(id uint64) (n int) {
+	for _, k := range w.requests[id].keys {
+		if !w.holders[k][id] {
+			continue
+		}
+		delete(w.holders[k], id)
+		if w.state[k] == "in flight" {
+			n++
+			if len(w.holders[k]) == 0 {
+				w.state[k] = "wanted"
+			}
+		}
+	}
+	return n
+}
+
+func (w *twin) leave(peer string) {
+	for id := range w.open[peer] {
+		w.giveBack(id)
+		delete(w.requests, id)
+	}
+	delete(w.open, peer)
+}
+
+func (w *twin) late(peer string) {
+	for id := range w.open[peer] {
+		w.requests[id].late = true
+		w.giveBack(id)
+	}
+}
+
+func (w *twin) arrive(k int) pool.Verdict {
+	switch w.state[k] {
+	case "wanted", "in flight":
+		w.state[k] = "held"
+		delete(w.holders, k)
+		return pool.Useful
+	}
+	return pool.Duplicate
+}
+
+func (w *twin) counts() (wanted, flying, held int) {
+	for _, s := range w.state {
+		switch s {
+		case "wanted":
+			wanted++
+		case "in flight":
+			flying++
+		case "held":
+			held++
+		}
+	}
+	return
+}
+
+// TestAgainstTwin drives the pool with random events and checks after each
+// that it agrees with the twin.
+func TestAgainstTwin(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var (
+			now   = time.Unix(1_409_400_000, 0)
+			p     = pool.New[string, int](pool.Config{HeldBytes: 100_000})
+			w     = newTwin()
+			names = []string{"a", "b", "c", "d"}
+		)
+		step := func() {
+			for _, l := range p.Expire(now) {
+				w.late(l.Peer)
+			}
+			for _, r := range p.Reserve(now) {
+				if err := w.reserved(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := p.Stats()
+			wanted, flying, held := w.counts()
+			if s.Wanted != wanted || s.InFlight != flying || s.Held != held {
+				t.Fatalf("pool has %d wanted, %d in flight, %d held; the twin %d, %d, %d",
+					s.Wanted, s.InFlight, s.Held, wanted, flying, held)
+			}
+			if len(w.open) == 0 && s.InFlightBytes != 0 || s.InFlightBytes < 0 || s.HeldBytes < 0 {
+				t.Fatalf("bytes are wrong: %+v", s)
+			}
+			if at, ok := p.NextDeadline(); ok && !at.After(now) {
+				t.Fatal("the next deadline is not in the future")
+			}
+		}
+		pick := func(t *rapid.T) (string, uint64, *twinRequest) {
+			ids := slices.Sorted(maps.Keys(w.requests))
+			if len(ids) == 0 {
+				t.Skip("nothing is asked")
+			}
+			// The oldest of some peer: answers come in order.
+			id := rapid.SampledFrom(ids).Draw(t, "request")
+			peer := w.requests[id].peer
+			id = slices.Min(slices.Collect(maps.Keys(w.open[peer])))
+			return peer, id, w.requests[id]
+		}
+		deliver := func(peer string, id uint64, keys []int, closed bool) {
+			var items []pool.Item[int]
+			for _, k := range keys {
+				items = append(items, pool.Item[int]{Key: k, Size: 100 + k%1000})
+			}
+			got := slices.Clone(p.Deliver(now, peer, id, items, closed))
+			for i, k := range keys {
+				if want := w.arrive(k); got[i] != want {
+					t.Fatalf("key %d is %v, want %v", k, got[i], want)
+				}
+			}
+			if closed {
+				w.giveBack(id)
+				delete(w.requests, id)
+				delete(w.open[peer], id)
+				// What was given up ahead of an answered request is over.
+				for old := range w.open[peer] {
+					if old < id && w.requests[old].late {
+						delete(w.requests, old)
+						delete(w.open[peer], old)
+					}
+				}
+			}
+			step()
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"join": func(t *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(t, "peer")
+				p.Join(now, n)
+				if w.open[n] == nil {
+					w.open[n] = map[uint64]bool{}
+				}
+				step()
+			},
+			"leave": func(t *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(t, "peer")
+				p.Leave(n)
+				w.leave(n)
+				step()
+			},
+			"want": func(t *rapid.T) {
+				from := rapid.IntRange(0, 300).Draw(t, "from")
+				for k := from; k < from+rapid.IntRange(1, 60).Draw(t, "n"); k++ {
+					if isNew := p.Want(k, int64(rapid.IntRange(-1, 400).Draw(t, "rank")), 0); isNew != (w.state[k] == "") {
+						t.Fatalf("Want(%d) says new: %v", k, isNew)
+					}
+					if w.state[k] == "" {
+						w.state[k] = "wanted"
+					}
+				}
+				step()
+			},
+			"answer": func(t *rapid.T) {
+				peer, id, r := pick(t)
+				keys := slices.Clone(r.keys)
+				switch rapid.IntRange(0, 4).Draw(t, "kind") {
+				case 0: // nothing at all
+					keys = nil
+				case 1: // a beginning
+					keys = keys[:rapid.IntRange(0, len(keys)).Draw(t, "n")]
+				case 2: // a part, in any order
+					keys = rapid.Permutation(keys).Draw(t, "order")
+					keys = keys[:rapid.IntRange(0, len(keys)).Draw(t, "n")]
+				}
+				deliver(peer, id, keys, true)
+			},
+			"part of an answer": func(t *rapid.T) {
+				peer, id, r := pick(t)
+				deliver(peer, id, r.keys[:rapid.IntRange(1, len(r.keys)).Draw(t, "n")], false)
+			},
+			"done": func(t *rapid.T) {
+				for _, k := range slices.Sorted(maps.Keys(w.state)) {
+					if w.state[k] == "held" && rapid.Bool().Draw(t, "done") {
+						p.Done(k)
+						delete(w.state, k)
+					}
+				}
+				step()
+			},
+			"reject": func(t *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(t, "peer")
+				for _, k := range slices.Sorted(maps.Keys(w.state)) {
+					if w.state[k] == "held" && rapid.IntRange(0, 9).Draw(t, "dice") == 0 {
+						p.Reject(now, n, k)
+						w.state[k] = "wanted"
+					}
+				}
+				step()
+			},
+			"cancel": func(t *rapid.T) {
+				k := rapid.IntRange(0, 300).Draw(t, "key")
+				if known := p.Cancel(k); known != (w.state[k] != "") {
+					t.Fatalf("Cancel(%d) says known: %v", k, known)
+				}
+				delete(w.state, k)
+				delete(w.holders, k)
+				step()
+			},
+			"wait": func(t *rapid.T) {
+				now = now.Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond)
+				step()
+			},
+			"wait for the deadline": func(t *rapid.T) {
+				if at, ok := p.NextDeadline(); ok {
+					now = at
+					step()
+				}
+			},
+		})
+
+		// Whatever happened before: with one honest peer everything arrives.
+		for _, n := range names {
+			p.Leave(n)
+			w.leave(n)
+		}
+		for _, k := range slices.Sorted(maps.Keys(w.state)) {
+			if w.state[k] == "held" {
+				p.Done(k)
+				delete(w.state, k)
+			}
+		}
+		p.Join(now, "honest")
+		w.open["honest"] = map[uint64]bool{}
+		for range 10_000 {
+			step()
+			if p.Len() == 0 {
+				return
+			}
+			ids := slices.Sorted(maps.Keys(w.open["honest"]))
+			now = now.Add(10 * time.Millisecond)
+			if len(ids) == 0 {
+				continue
+			}
+			keys := w.requests[ids[0]].keys
+			deliver("honest", ids[0], keys, true)
+			for _, k := range keys {
+				p.Done(k)
+				delete(w.state, k)
+			}
+		}
+		t.Fatalf("not done with one honest peer: %+v", p.Stats())
+	})
+}
