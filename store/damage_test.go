@@ -1,0 +1,330 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// copyFS returns a copy of all of fs.
+func copyFS(fs *vfs.MemFS) *vfs.MemFS {
+	return fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))})
+}
+
+// rewrite replaces the content of a file.
+func rewrite(t testing.TB, fs vfs.FS, path string, change func([]byte) []byte) {
+	t.Helper()
+	f, err := fs.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, info.Size())
+	if _, err := f.ReadAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if f, err = fs.Create(path, vfs.WriteCategoryUnspecified); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(change(b)); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+}
+
+// Every way in which the end of the newest segment may be cut or flipped,
+// with an index that knows the records and with one that has to find them:
+// the store opens, gives wrong bytes to nobody, and takes the blocks again.
+func TestDamagedTailNeverYieldsWrongBytes(t *testing.T) {
+	base := vfs.NewCrashableMem()
+	main := branch(genesisLink(), 1, 30, 10)
+	side := branch(main[19].link, 2, 9, 10)
+	s := openTest(t, "data", Options{FS: base, SegmentSize: 6 << 10})
+	mustPut(t, s, main[:20], 20)
+	mustPut(t, s, side, 9)
+	mustPut(t, s, main[20:], 10)
+	mustLink(t, s, main)
+	mustLink(t, s, side)
+	last := s.mu.writer.segment
+	size := int(s.mu.writer.end)
+	file := s.files.path(last)
+	firstDamaged := func(at int) map[[32]byte]bool { // blocks that must stay whole
+		whole := make(map[[32]byte]bool)
+		for _, b := range append(slices.Clone(main), side...) {
+			p, err := getPlace(s.db, b.Hash)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.segment != last || p.end() <= int64(at) {
+				whole[b.Hash] = true
+			}
+		}
+		return whole
+	}
+	var at []int
+	for i := 1; i <= 120 && i < size; i++ {
+		at = append(at, size-i)
+	}
+	for i := 121; i < size; i += 41 {
+		at = append(at, size-i)
+	}
+	whole := make([]map[[32]byte]bool, len(at))
+	for i := range at {
+		whole[i] = firstDamaged(at[i])
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if last < 2 {
+		t.Fatal("the test wants several segments")
+	}
+	for i, at := range at {
+		if i%sparse != 0 {
+			continue
+		}
+		for _, mode := range []string{"cut", "flip", "cut, index lost", "flip, index lost"} {
+			fs := copyFS(base)
+			rewrite(t, fs, file, func(b []byte) []byte {
+				if strings.HasPrefix(mode, "cut") {
+					return b[:at]
+				}
+				b[at] ^= 1 << (at % 8)
+				return b
+			})
+			if strings.HasSuffix(mode, "lost") {
+				if err := fs.RemoveAll("data/index"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			what := fmt.Sprintf("%s at %d of %d", mode, at, size)
+			opts := Options{FS: fs, SegmentSize: 6 << 10}
+			s := openTest(t, "data", opts)
+			checkConsistent(t, s)
+			var again []Record
+			for _, b := range append(slices.Clone(main), side...) {
+				raw, err := s.AppendRaw(nil, b.Hash)
+				var corrupt *CorruptError
+				switch {
+				case err == nil && string(raw) == string(b.Raw):
+				case whole[i][b.Hash]:
+					t.Fatalf("%s: block %d before the damage: %v", what, b.Number, err)
+				case mode == "flip" && errors.As(err, &corrupt) && corrupt.File == file && corrupt.Hash == b.Hash:
+					again = append(again, b.Record)
+				case mode != "flip" && errors.Is(err, ErrNotFound):
+					again = append(again, b.Record)
+				default:
+					t.Fatalf("%s: block %d: got %d bytes, %v", what, b.Number, len(raw), err)
+				}
+			}
+			if mode == "cut" && len(again) > 0 && s.Head().Number >= again[0].Number && again[0].Hash != side[0].Hash && s.Head().Hash == main[29].Hash {
+				t.Fatalf("%s: head %d stands on lost block %d", what, s.Head().Number, again[0].Number)
+			}
+			if err := s.Replace(again); err != nil {
+				t.Fatal(what, err)
+			}
+			for range 2 {
+				mustLink(t, s, main)
+				mustLink(t, s, side)
+				checkConsistent(t, s)
+				if s.Blocks() != 40 || s.Head().Hash != main[29].Hash {
+					t.Fatalf("%s: in the end %d blocks, head %d", what, s.Blocks(), s.Head().Number)
+				}
+				for _, b := range append(slices.Clone(main), side...) {
+					checkHeld(t, s, &b)
+				}
+				s.Close()
+				s = openTest(t, "data", opts)
+			}
+			s.Close()
+		}
+	}
+}
+
+// Whole files may vanish, the first one with the genesis block included.
+func TestLostSegmentsCostTheirBlocksOnly(t *testing.T) {
+	base := vfs.NewCrashableMem()
+	main := branch(genesisLink(), 1, 60, 10)
+	side := branch(main[9].link, 2, 20, 11)
+	heavy := branch(main[4].link, 3, 4, 20)
+	opts := Options{FS: base, SegmentSize: 3 << 10}
+	s := openTest(t, "data", opts)
+	mustPut(t, s, heavy, 4) // in the oldest segments
+	mustPut(t, s, main, 60)
+	mustPut(t, s, side, 20)
+	for _, b := range [][]block{main, side, heavy} {
+		mustLink(t, s, b)
+	}
+	segments, err := s.files.list()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	for _, n := range segments {
+		opts.FS = copyFS(base)
+		if err := opts.FS.Remove("data/segments/" + segmentName(n)); err != nil {
+			t.Fatal(err)
+		}
+		s := openTest(t, "data", opts)
+		checkConsistent(t, s)
+		// The head is the best of what is whole.
+		head := s.Head()
+		for _, b := range slices.Concat(main, side, heavy) {
+			l, ok, err := s.Linked(b.Hash)
+			if err != nil || ok && l.TD.Gt(&head.TD) {
+				t.Fatalf("segment %d lost: block with TD %s is linked, head has %s; %v", n, &l.TD, &head.TD, err)
+			}
+			if held, _ := s.Has(b.Hash); ok && !held {
+				t.Fatalf("segment %d lost: block %d linked but not held", n, b.Number)
+			}
+		}
+		for _, b := range [][]block{main, side, heavy} {
+			if _, err := s.Put(records(b)); err != nil {
+				t.Fatal(err)
+			}
+			mustLink(t, s, b)
+		}
+		if chain := checkConsistent(t, s); len(chain) != 61 || s.Blocks() != 85 {
+			t.Fatalf("segment %d lost: in the end chain of %d, %d blocks", n, len(chain), s.Blocks())
+		}
+		s.Close()
+	}
+}
+
+// Each write operation, on segments and index, fails once or from then on.
+// What was promised before stays, the error names its cause, reads go on, and
+// a new start finds everything.
+func TestEveryFailedWriteIsReportedAndCostsNothingPromised(t *testing.T) {
+	isWrite := func(op errorfs.Op) bool {
+		return op.Kind.ReadOrWrite() == errorfs.OpIsWrite && op.Kind != errorfs.OpFileClose
+	}
+	segmentsOnly := func(op errorfs.Op) bool { return isWrite(op) && strings.Contains(op.Path, ".seg") }
+	for _, mode := range []struct {
+		name  string
+		match func(errorfs.Op) bool
+		last  int64 // how many operations fail
+		step  int64
+	}{
+		{"once", isWrite, 1, 1},
+		{"segments from then on", segmentsOnly, 1 << 40, 1},
+		{"all from then on", isWrite, 1 << 40, 3},
+	} {
+		t.Run(mode.name, func(t *testing.T) {
+			reported, total := 0, int64(0)
+			for k := int64(0); ; k += mode.step * sparse {
+				mem := vfs.NewCrashableMem()
+				var ops, injected atomic.Int64
+				fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+					if !mode.match(op) {
+						return nil
+					}
+					if n := ops.Add(1) - 1; n < k || n >= k+mode.last {
+						return nil
+					}
+					injected.Add(1)
+					return errorfs.ErrInjected
+				}))
+				a := newAcked()
+				s, err := Open("data", Options{FS: fs, SegmentSize: 8 << 10}.forTest())
+				if err == nil {
+					err = crashWorkload(s, a)
+					if err != nil {
+						a.check(t, s) // reads go on
+						if err2 := crashWorkload(s, a); err2 != nil && !errors.Is(err2, errorfs.ErrInjected) {
+							t.Fatalf("op %d: second try: %v", k, err2)
+						} else if err2 == nil && mode.last == 1 {
+							checkFinal(t, s)
+						}
+					}
+					s.Close() // may tell of the error again
+				}
+				if err != nil {
+					reported++
+					if !errors.Is(err, errorfs.ErrInjected) {
+						t.Fatalf("op %d: error does not name its cause: %v", k, err)
+					}
+				}
+				after := mem.CrashClone(vfs.CrashCloneCfg{})
+				s, err = Open("data", Options{FS: after, SegmentSize: 8 << 10}.forTest())
+				if err != nil {
+					t.Fatalf("op %d: open again: %v", k, err)
+				}
+				a.check(t, s)
+				if err := crashWorkload(s, a); err != nil {
+					t.Fatal(err)
+				}
+				checkFinal(t, s)
+				s.Close()
+				if injected.Load() == 0 {
+					total = k
+					break
+				}
+			}
+			t.Logf("%d operations, %d reported to the caller", total, reported)
+		})
+	}
+}
+
+// A failed write is the moment's trouble, a failed sync stops writing.
+func TestFailedWriteCanBeRetriedFailedSyncCannot(t *testing.T) {
+	var fail atomic.Int64 // the kind of operation that fails, +1
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if strings.HasSuffix(op.Path, ".seg") && fail.Load() == int64(op.Kind)+1 {
+			return errorfs.ErrInjected
+		}
+		return nil
+	}))
+	main := branch(genesisLink(), 1, 30, 10)
+	s := openTest(t, "data", Options{FS: fs})
+	mustPut(t, s, main[:10], 10)
+
+	fail.Store(int64(errorfs.OpFileWriteAt) + 1)
+	for range 3 {
+		n, err := s.Put(records(main[10:20]))
+		const want = "store: put: nothing was stored, free space and try again: "
+		if n != 0 || err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, errorfs.ErrInjected) || errors.Is(err, ErrFailed) {
+			t.Fatal(n, err)
+		}
+	}
+	if ok, _ := s.Has(main[10].Hash); ok || s.Blocks() != 11 {
+		t.Fatal("counts as held:", ok, s.Blocks())
+	}
+	fail.Store(0)
+	mustPut(t, s, main[10:20], 10)
+
+	fail.Store(int64(errorfs.OpFileSync) + 1)
+	_, err := s.Put(records(main[20:]))
+	const want = "store: writing has stopped in data: free space or repair the disk, then start again: sync data/segments/"
+	if !errors.Is(err, ErrFailed) || !errors.Is(err, errorfs.ErrInjected) || !strings.HasPrefix(err.Error(), want) {
+		t.Fatal(err)
+	}
+	fail.Store(0)
+	_, err1 := s.Put(records(main[20:]))
+	_, err2 := s.Link(links(main[:5]))
+	for _, err := range []error{err1, err2, s.SetMeta("a", nil), s.StartPlan(Plan{})} {
+		if !errors.Is(err, ErrFailed) {
+			t.Fatal(err)
+		}
+	}
+	checkHeld(t, s, &main[15])
+	if s.Blocks() != 21 {
+		t.Fatal(s.Blocks())
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openTest(t, "data", Options{FS: fs})
+	mustPut(t, s, main, int(31-s.Blocks()))
+	mustLink(t, s, main)
+	checkConsistent(t, s)
+}

@@ -1,0 +1,82 @@
+// Package store keeps one block chain on disk: the raw bytes of every block by
+// hash, which of them form the canonical chain, the total difficulty (TD) of
+// each block whose ancestry is known, the plan (the chain of hashes that is
+// being fetched) and small named values for other rooms.
+//
+// It knows a block as a hash, a number, a parent, a TD and bytes, all as given
+// by the caller. It never parses a block, never checks one, and never hears of
+// peers: what is put in must have been verified before.
+//
+// # The two halves
+//
+// A data directory holds
+//
+//	LOCK                  one process at a time
+//	segments/000001.seg   payload: records, append-only, never rewritten
+//	segments/000002.seg   …
+//	index/                Pebble: everything small
+//
+// The payload log is the write-ahead log of the index. [Store.Put] appends its
+// records to the segment, syncs it once, and only then commits the index
+// entries together with a checkpoint "indexed up to (segment, offset)", without
+// another sync. [Open] scans the segments from the checkpoint and indexes again
+// what it finds, so a lost index tail costs a scan and never a block. Moves of
+// the head ([Store.Link]) are synced. The index is also synced whenever a
+// segment is full, so that the scan never covers more than about one segment.
+//
+// # What survives what
+//
+//	operation   kill -9                   power loss
+//	Put         survives                  survives
+//	Link        survives                  survives
+//	SetMeta     survives                  survives
+//	StartPlan   survives                  survives
+//	AppendPlan  the last 32 KiB may go    the last 2 MiB of hashes may go
+//
+// The plan is always a prefix of what was appended: a walk resumes a little
+// earlier, nothing else.
+//
+// A torn tail is cut by sealing: the segment's valid end is a number in the
+// index, bytes beyond it have no meaning, and the next record goes to a fresh
+// segment. Nothing is ever written over old bytes, hence no half of an old
+// record can be taken for a new one. If a segment is shorter than the index
+// says (a disk that lied about a sync, a file cut by hand), Open drops the
+// entries of the lost blocks and moves the head below the lowest lost one, in
+// one atomic step, and logs it.
+//
+// # Segment file
+//
+// All integers are big-endian. crc is CRC-32C (Castagnoli) over everything that
+// follows it in the header or record. This is the disk format: changing it
+// needs a new format version.
+//
+//	header, 64 bytes
+//	+-----------+--------+------------+------------+-------------+------------+
+//	| magic (8) | crc(4) | version(4) | segment(4) | genesis(32) | zeros (12) |
+//	+-----------+--------+------------+------------+-------------+------------+
+//
+//	record, 52 bytes + n
+//	+--------+----------+----------+-----------+------------+----------+---------+
+//	| crc(4) | n (4)    | kind (1) | zeros (3) | number (8) | hash(32) | raw (n) |
+//	+--------+----------+----------+-----------+------------+----------+---------+
+//
+// kind is 0 for a block; other kinds are kept free for receipts and chunks.
+//
+// # Index keys
+//
+//	'b' hash(32)       → segment(4) offset(4) length(4) number(8)     every block held
+//	'c' number(8)      → hash(32) TD(0..32)                           canonical chain, no gaps from 0
+//	's' hash(32)       → number(8) parent(32) TD(0..32)               linked, not canonical
+//	'g' segment(4)     → end(4)                                       valid end of a full segment
+//	'p' index(8)       → hash(32) × 1..512                            plan, youngest first
+//	'm' "checkpoint"   → segment(4) offset(4) blocks(8)
+//	'm' "format"       → version(4)
+//	'm' "genesis"      → hash(32)
+//	'm' "network"      → name
+//	'm' "plan"         → see encodePlan
+//	'u' name           → value                                        for other rooms
+//
+// TD is big-endian without leading zeros. The head is the last 'c' entry: there
+// is no second place that could disagree with it. A linked block is in 'c' or
+// in 's', never in both, and its parent is linked too.
+package store

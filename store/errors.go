@@ -1,0 +1,47 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+)
+
+// Errors that callers act on; compare with errors.Is. Those that Open returns
+// carry a sentence that tells a person what to do.
+var (
+	// ErrNotFound: the block is not held, or not linked where a linked block is
+	// asked for, or the number is above the head.
+	ErrNotFound = errors.New("store: not found")
+	// ErrNotLinked: the run given to Link does not start at a linked block.
+	ErrNotLinked = errors.New("store: parent is not linked")
+	// ErrNoPlan: there is no plan to append to or to mark.
+	ErrNoPlan = errors.New("store: no plan")
+	// ErrClosed: the store has been closed.
+	ErrClosed = errors.New("store: closed")
+	// ErrFailed: an earlier write could not be made durable; writes are refused
+	// until the store is opened again, reads go on.
+	ErrFailed = errors.New("store: writing has stopped")
+	// ErrLocked: another Store, here or in another process, has the directory.
+	ErrLocked = errors.New("store: data directory is in use")
+	// ErrNetwork: the directory holds the chain of another network.
+	ErrNetwork = errors.New("store: data directory belongs to another network")
+	// ErrFormat: the directory was written by a newer version of this program.
+	ErrFormat = errors.New("store: data directory has a newer format")
+	// ErrNotExist: Options.MustExist is set and there is no store.
+	ErrNotExist = errors.New("store: no store in this directory")
+)
+
+// CorruptError says that bytes on disk are not what was written. The cause is
+// ours or the disk's, never a peer's. The block should be fetched again; the
+// file should be looked at.
+type CorruptError struct {
+	File   string // path of the segment file
+	Offset int64  // where in the file the record starts
+	Hash   common.Hash
+	Reason string
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("store: block %x is corrupt in %s at offset %d: %s", e.Hash, e.File, e.Offset, e.Reason)
+}

@@ -1,0 +1,247 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ethereum/go-ethereum/common"
+)
+
+// memTableSize times two is what the index holds in memory before it goes to a
+// table. Smaller means more tables and compactions during a sync; the segments
+// are the log, so larger would cost memory but no safety.
+const memTableSize = 16 << 20
+
+// indexFormat is the newest Pebble format that this program writes. It is
+// named here, not taken as "newest", so that a Pebble upgrade alone never
+// makes a directory unreadable for the program before it.
+const indexFormat = pebble.FormatWALSyncChunks
+
+func openIndex(fs vfs.FS, dir string, cacheSize int64, log *indexLogger) (*pebble.DB, error) {
+	opts := &pebble.Options{
+		FS:                          fs,
+		FormatMajorVersion:          indexFormat,
+		CacheSize:                   cacheSize, // Pebble takes the memtables out of it
+		MemTableSize:                memTableSize,
+		MemTableStopWritesThreshold: 2,
+		L0CompactionThreshold:       4,
+		LBaseMaxBytes:               64 << 20,
+		MaxOpenFiles:                256,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		Logger:                      log,
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) { log.log.Warn("store: index", "err", err) },
+		},
+	}
+	// Hashes do not compress.
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
+	for i := range opts.Levels {
+		// Ten bits per key: one lookup in a hundred for a hash that is not held
+		// reads a table for nothing.
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	db, err := openPebble(dir, opts)
+	if err != nil && strings.Contains(err.Error(), "unknown format major version") {
+		return nil, fmt.Errorf("%w: its index cannot be read; use the version of the program that wrote it: %w", ErrFormat, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: open index: %w", err)
+	}
+	return db, nil
+}
+
+// openPebble turns panics into errors: Pebble panics when a directory cannot be
+// synced.
+func openPebble(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, panicError(r)
+		}
+	}()
+	return pebble.Open(dir, opts)
+}
+
+func panicError(r any) error {
+	if err, ok := r.(error); ok {
+		return err
+	}
+	return fmt.Errorf("%v", r)
+}
+
+// indexLogger keeps Pebble quiet, and from ending the process: Pebble calls
+// Fatalf for a write that failed and counts on not coming back. The store
+// looks at fatal after every commit and stops writing.
+type indexLogger struct {
+	log   *slog.Logger
+	cause atomic.Pointer[indexError]
+}
+
+func (l *indexLogger) Infof(string, ...any) {}
+
+func (l *indexLogger) Errorf(format string, args ...any) {
+	l.log.Warn("store: index", "err", fmt.Sprintf(format, args...))
+}
+
+func (l *indexLogger) Fatalf(format string, args ...any) {
+	fatal := &indexError{text: fmt.Sprintf(format, args...)}
+	for _, arg := range args {
+		if err, ok := arg.(error); ok {
+			fatal.cause = err
+		}
+	}
+	l.cause.CompareAndSwap(nil, fatal)
+}
+
+func (l *indexLogger) fatal() error {
+	if err := l.cause.Load(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// indexError is what Pebble said last, with the cause it printed.
+type indexError struct {
+	text  string
+	cause error // may be nil
+}
+
+func (e *indexError) Error() string { return e.text }
+func (e *indexError) Unwrap() error { return e.cause }
+
+// has and get are the two forms of a point lookup.
+func has(r pebble.Reader, key []byte) (bool, error) {
+	_, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("store: read index: %w", err)
+	}
+	return true, closer.Close()
+}
+
+// get decodes the value of key while it is valid. It returns ErrNotFound as it
+// is, for the caller to say what was not found.
+func get[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (v T, err error) {
+	b, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return v, ErrNotFound
+	}
+	if err != nil {
+		return v, fmt.Errorf("store: read index: %w", err)
+	}
+	defer closer.Close()
+	return decode(b)
+}
+
+func getPlace(r pebble.Reader, h common.Hash) (place, error) {
+	key := blockKey(h)
+	return get(r, key[:], decodePlace)
+}
+
+func getCanon(r pebble.Reader, n uint64) (Head, error) {
+	key := canonKey(n)
+	return get(r, key[:], func(b []byte) (Head, error) { return decodeCanon(n, b) })
+}
+
+func getSide(r pebble.Reader, h common.Hash) (Link, error) {
+	key := sideKey(h)
+	return get(r, key[:], func(b []byte) (Link, error) { return decodeSide(h, b) })
+}
+
+func copied(b []byte) ([]byte, error) { return slices.Clone(b), nil }
+
+// getLast returns the last canonical block, ErrNotFound if there is none.
+func getLast(r pebble.Reader) (Head, error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixCanon}, UpperBound: prefixEnd(prefixCanon)})
+	if err != nil {
+		return Head{}, fmt.Errorf("store: read index: %w", err)
+	}
+	if !it.Last() {
+		return Head{}, errors.Join(ErrNotFound, it.Close())
+	}
+	h, err := decodeCanon(keyNumber(it.Key()), it.Value())
+	return h, errors.Join(err, it.Close())
+}
+
+func setSealed(b *pebble.Batch, segment uint32, end int64) error {
+	return b.Set(sealedKey(segment), binary.BigEndian.AppendUint32(nil, uint32(end)), nil)
+}
+
+// Has reports whether the block is held, linked or not.
+func (s *Store) Has(h common.Hash) (bool, error) {
+	if err := s.gate.enter(); err != nil {
+		return false, err
+	}
+	defer s.gate.leave()
+	key := blockKey(h)
+	return has(s.db, key[:])
+}
+
+// Size returns the length of the block's raw bytes without reading them.
+func (s *Store) Size(h common.Hash) (int, error) {
+	if err := s.gate.enter(); err != nil {
+		return 0, err
+	}
+	defer s.gate.leave()
+	p, err := getPlace(s.db, h)
+	return int(p.length), err
+}
+
+// AppendRaw appends the block's raw bytes to dst. It returns ErrNotFound for a
+// block that is not held, and a *CorruptError if the bytes on disk are not
+// those that were put; then dst comes back as it was.
+func (s *Store) AppendRaw(dst []byte, h common.Hash) ([]byte, error) {
+	if err := s.gate.enter(); err != nil {
+		return dst, err
+	}
+	defer s.gate.leave()
+	p, err := getPlace(s.db, h)
+	if err != nil {
+		return dst, err
+	}
+	return s.files.appendRaw(dst, h, p)
+}
+
+// Meta returns the value that SetMeta stored under key, ErrNotFound if none.
+func (s *Store) Meta(key string) ([]byte, error) {
+	if err := s.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer s.gate.leave()
+	return get(s.db, foreignKey(key), copied)
+}
+
+// SetMeta stores a small value for another room; nil removes it. Keys are the
+// caller's own: prefix them with the room's name. Durable when it returns.
+func (s *Store) SetMeta(key string, value []byte) error {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.writable(); err != nil {
+		return err
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	var err error
+	if value == nil {
+		err = b.Delete(foreignKey(key), nil)
+	} else {
+		err = b.Set(foreignKey(key), value, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("store: set %q: %w", key, err)
+	}
+	return s.commit(b, pebble.Sync)
+}

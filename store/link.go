@@ -1,0 +1,339 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
+)
+
+// Link joins a block to its parent: all blocks from genesis up to it are held,
+// so its total difficulty is known.
+type Link struct {
+	Hash, Parent common.Hash
+	Number       uint64
+	TD           uint256.Int
+}
+
+// Move says what a call of Link did to the canonical chain.
+type Move struct {
+	Old, New Head
+	// Ancestor is the number of the last block that both chains share. It is
+	// Old.Number unless the move was a reorg.
+	Ancestor uint64
+	// Reorged: blocks of the old canonical chain have left it.
+	Reorged bool
+}
+
+// Moved reports whether the head changed.
+func (m Move) Moved() bool { return m.Old.Hash != m.New.Hash }
+
+// Link records the TD of blocks whose whole ancestry is known. The run goes
+// upwards: run[0].Parent is already linked, each next block is the child of
+// the one before, TD grows, and all blocks are held. If the last TD is
+// strictly above the head's, the branch becomes canonical in the same atomic
+// step, whatever the depth of the reorg; with equal TD the first seen stays.
+//
+// Blocks that are linked already are skipped, so repeating a Link is harmless.
+// Errors: ErrNotLinked, ErrNotFound for a block that is not held, ErrFailed,
+// and plain ones for a run that is not a run. On an error nothing has changed.
+// Durable when it returns.
+func (s *Store) Link(run []Link) (Move, error) {
+	if err := s.gate.enter(); err != nil {
+		return Move{}, err
+	}
+	defer s.gate.leave()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.Head()
+	stay := Move{Old: old, New: old, Ancestor: old.Number}
+	if err := s.writable(); err != nil {
+		return stay, err
+	}
+	for i := 1; i < len(run); i++ {
+		a, b := &run[i-1], &run[i]
+		if b.Parent != a.Hash || b.Number != a.Number+1 || !b.TD.Gt(&a.TD) {
+			return stay, fmt.Errorf("store: link: block %d %x does not follow block %d %x", b.Number, b.Hash, a.Number, a.Hash)
+		}
+	}
+	// A linked block's parent is linked, so those already linked come first.
+	for len(run) > 0 {
+		l, err := getLink(s.db, run[0].Hash)
+		if errors.Is(err, ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return stay, err
+		}
+		if l != run[0] {
+			return stay, fmt.Errorf("store: link: block %x is linked as number %d, parent %x, TD %s; now number %d, parent %x, TD %s",
+				l.Hash, l.Number, l.Parent, &l.TD, run[0].Number, run[0].Parent, &run[0].TD)
+		}
+		run = run[1:]
+	}
+	if len(run) == 0 {
+		return stay, nil
+	}
+	parent, err := getLink(s.db, run[0].Parent)
+	if errors.Is(err, ErrNotFound) {
+		return stay, fmt.Errorf("%w: parent %x of block %d %x", ErrNotLinked, run[0].Parent, run[0].Number, run[0].Hash)
+	}
+	if err != nil {
+		return stay, err
+	}
+	if run[0].Number != parent.Number+1 || !run[0].TD.Gt(&parent.TD) {
+		return stay, fmt.Errorf("store: link: block %d %x does not follow block %d %x", run[0].Number, run[0].Hash, parent.Number, parent.Hash)
+	}
+	look := &s.mu.lookup
+	if err := look.find(s.db, len(run), func(i int) *common.Hash { return &run[i].Hash }); err != nil {
+		return stay, err
+	}
+	for i := range run {
+		if look.state[i] != held {
+			return stay, fmt.Errorf("store: link block %d %x: %w", run[i].Number, run[i].Hash, ErrNotFound)
+		}
+		if n := look.places[i].number; n != run[i].Number {
+			return stay, fmt.Errorf("store: link: block %x was put as number %d, not %d", run[i].Hash, n, run[i].Number)
+		}
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	move := stay
+	tip := &run[len(run)-1]
+	if tip.TD.Gt(&old.TD) {
+		if move, err = adopt(s.db, b, old, run); err != nil {
+			return stay, err
+		}
+	} else {
+		for i := range run {
+			if err := setSide(b, &run[i]); err != nil {
+				return stay, err
+			}
+		}
+	}
+	if err := s.commit(b, pebble.Sync); err != nil {
+		return stay, err
+	}
+	s.head.Store(&move.New)
+	return move, nil
+}
+
+// adopt writes into b what makes the branch ending in run canonical instead of
+// the chain ending in old. The run's blocks need not be linked yet, its parent
+// must be. It reads the state before b.
+func adopt(r pebble.Reader, b *pebble.Batch, old Head, run []Link) (Move, error) {
+	tip := run[len(run)-1]
+	move := Move{Old: old, New: Head{Number: tip.Number, Hash: tip.Hash, TD: tip.TD}}
+	// Down the side chain, if there is one, to the canonical chain.
+	var below []Link
+	first := &run[0]
+	for {
+		l, err := getSide(r, first.Parent)
+		if errors.Is(err, ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return Move{}, err
+		}
+		below = append(below, l)
+		first = &below[len(below)-1]
+	}
+	move.Ancestor = first.Number - 1
+	move.Reorged = move.Ancestor < old.Number
+	// The blocks that leave.
+	parent := first.Parent
+	for n := move.Ancestor + 1; n <= old.Number; n++ {
+		c, err := getCanon(r, n)
+		if err != nil {
+			return Move{}, fmt.Errorf("store: canonical block %d: %w", n, err)
+		}
+		if err := setSide(b, &Link{Hash: c.Hash, Parent: parent, Number: n, TD: c.TD}); err != nil {
+			return Move{}, err
+		}
+		parent = c.Hash
+		if n > tip.Number {
+			key := canonKey(n)
+			if err := b.Delete(key[:], nil); err != nil {
+				return Move{}, fmt.Errorf("store: link: %w", err)
+			}
+		}
+	}
+	// The blocks that come.
+	for i := range below {
+		key := sideKey(below[i].Hash)
+		if err := b.Delete(key[:], nil); err != nil {
+			return Move{}, fmt.Errorf("store: link: %w", err)
+		}
+		if err := setCanon(b, below[i].Number, below[i].Hash, &below[i].TD); err != nil {
+			return Move{}, err
+		}
+	}
+	for i := range run {
+		if err := setCanon(b, run[i].Number, run[i].Hash, &run[i].TD); err != nil {
+			return Move{}, err
+		}
+	}
+	return move, nil
+}
+
+func setCanon(b *pebble.Batch, n uint64, h common.Hash, td *uint256.Int) error {
+	key := canonKey(n)
+	var value [64]byte
+	if err := b.Set(key[:], appendCanon(value[:0], h, td), nil); err != nil {
+		return fmt.Errorf("store: link: %w", err)
+	}
+	return nil
+}
+
+func setSide(b *pebble.Batch, l *Link) error {
+	key := sideKey(l.Hash)
+	var value [72]byte
+	if err := b.Set(key[:], appendSide(value[:0], l), nil); err != nil {
+		return fmt.Errorf("store: link: %w", err)
+	}
+	return nil
+}
+
+// getLink looks a linked block up, ErrNotFound if it is not linked. r should
+// not change in between: a snapshot, or mu is held.
+func getLink(r pebble.Reader, h common.Hash) (Link, error) {
+	p, err := getPlace(r, h)
+	if err != nil {
+		return Link{}, err
+	}
+	c, err := getCanon(r, p.number)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Link{}, err
+	}
+	if err != nil || c.Hash != h {
+		return getSide(r, h)
+	}
+	l := Link{Hash: h, Number: c.Number, TD: c.TD}
+	if c.Number > 0 {
+		below, err := getCanon(r, c.Number-1)
+		if err != nil {
+			return Link{}, fmt.Errorf("store: canonical block %d: %w", c.Number-1, err)
+		}
+		l.Parent = below.Hash
+	}
+	return l, nil
+}
+
+// Linked returns what Link recorded about the block; false if it is not linked.
+// The parent of the genesis block is given as zero.
+func (s *Store) Linked(h common.Hash) (Link, bool, error) {
+	if err := s.gate.enter(); err != nil {
+		return Link{}, false, err
+	}
+	defer s.gate.leave()
+	snap := s.db.NewSnapshot()
+	defer snap.Close()
+	l, err := getLink(snap, h)
+	if errors.Is(err, ErrNotFound) {
+		return Link{}, false, nil
+	}
+	return l, err == nil, err
+}
+
+// Canonical returns the hash of block n of the canonical chain, ErrNotFound
+// above the head.
+func (s *Store) Canonical(n uint64) (common.Hash, error) {
+	if err := s.gate.enter(); err != nil {
+		return common.Hash{}, err
+	}
+	defer s.gate.leave()
+	c, err := getCanon(s.db, n)
+	return c.Hash, err
+}
+
+// CanonicalHashes yields the canonical chain upwards from number from to
+// number to, both included, ending early at the head. All of it belongs to one
+// chain even if the head moves meanwhile. After an error it ends.
+func (s *Store) CanonicalHashes(from, to uint64) iter.Seq2[common.Hash, error] {
+	return func(yield func(common.Hash, error) bool) {
+		if err := s.gate.enter(); err != nil {
+			yield(common.Hash{}, err)
+			return
+		}
+		defer s.gate.leave()
+		lower := canonKey(from)
+		it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower[:], UpperBound: prefixEnd(prefixCanon)})
+		if err != nil {
+			yield(common.Hash{}, fmt.Errorf("store: read index: %w", err))
+			return
+		}
+		defer it.Close()
+		for ok := it.First(); ok; ok = it.Next() {
+			n := keyNumber(it.Key())
+			if n > to {
+				return
+			}
+			c, err := decodeCanon(n, it.Value())
+			if !yield(c.Hash, err) || err != nil {
+				return
+			}
+		}
+		if err := it.Error(); err != nil {
+			yield(common.Hash{}, fmt.Errorf("store: read index: %w", err))
+		}
+	}
+}
+
+// AppendAncestors appends up to max hashes of the ancestors of h to dst: its
+// parent first, the genesis block last. h may be on a side chain; ErrNotFound
+// if it is not linked. This is the answer to a GetBlockHashes request.
+func (s *Store) AppendAncestors(dst []common.Hash, h common.Hash, max int) ([]common.Hash, error) {
+	if err := s.gate.enter(); err != nil {
+		return dst, err
+	}
+	defer s.gate.leave()
+	snap := s.db.NewSnapshot()
+	defer snap.Close()
+	p, err := getPlace(snap, h)
+	if err != nil {
+		return dst, err
+	}
+	c, err := getCanon(snap, p.number)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return dst, err
+	}
+	below := p.number // canonical ancestors have smaller numbers
+	if err != nil || c.Hash != h {
+		side, err := getSide(snap, h)
+		for ; err == nil && max > 0; side, err = getSide(snap, side.Parent) {
+			dst = append(dst, side.Parent)
+			max--
+			below = side.Number - 1
+		}
+		switch {
+		case errors.Is(err, ErrNotFound) && below == p.number:
+			return dst, ErrNotFound // neither canonical nor on a side chain
+		case err != nil && !errors.Is(err, ErrNotFound):
+			return dst, err
+		}
+	}
+	if max <= 0 || below == 0 {
+		return dst, nil
+	}
+	upper := canonKey(below)
+	it, err := snap.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixCanon}, UpperBound: upper[:]})
+	if err != nil {
+		return dst, fmt.Errorf("store: read index: %w", err)
+	}
+	defer it.Close()
+	for ok := it.Last(); ok && max > 0; ok = it.Prev() {
+		v := it.Value()
+		if len(v) < common.HashLength {
+			return dst, badValue(prefixCanon, v)
+		}
+		dst = append(dst, common.Hash(v[:common.HashLength]))
+		max--
+	}
+	if err := it.Error(); err != nil {
+		return dst, fmt.Errorf("store: read index: %w", err)
+	}
+	return dst, nil
+}

@@ -1,0 +1,250 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ethereum/go-ethereum/common"
+)
+
+// Format is the version of the data directory that this program writes, and
+// the newest that it reads.
+const Format = 1
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// Open opens the store in dir, or creates it. It repairs what a crash or a
+// loss of bytes has left behind, as the package doc describes.
+//
+// Errors that a person can do something about: ErrLocked, ErrNetwork,
+// ErrFormat, ErrNotExist. Their text says what.
+func Open(dir string, opts Options) (*Store, error) {
+	s := &Store{dir: dir, log: opts.logger()}
+	s.dbLog = &indexLogger{log: s.log}
+	if err := s.open(&opts); err != nil {
+		// Nobody else has seen s; what is open is closed, and the cause told.
+		if s.lock != nil {
+			s.gate.close()
+			s.closeAll()
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) open(opts *Options) error {
+	disk := opts.fs()
+	notExist := fmt.Errorf("%w: %s; check the path, or create the store by syncing or importing first", ErrNotExist, s.dir)
+	if opts.MustExist {
+		if _, err := disk.Stat(disk.PathJoin(s.dir, "index")); isNotExist(err) {
+			return notExist
+		} else if err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+	}
+	if err := makeDirs(disk, s.dir); err != nil {
+		return fmt.Errorf("store: create %s: %w", s.dir, err)
+	}
+	dir, err := resolveDir(disk, s.dir)
+	if err != nil {
+		return err
+	}
+	segments, index := disk.PathJoin(dir, "segments"), disk.PathJoin(dir, "index")
+	s.files = &segmentFiles{fs: disk, dir: segments}
+	if s.lock, err = lockDir(disk, dir, s.dir); err != nil {
+		return err
+	}
+	if s.db, err = openIndex(disk, index, opts.cacheSize(), s.dbLog); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fresh, err := s.identify(opts)
+	if err != nil {
+		return err
+	}
+	if fresh && opts.MustExist {
+		return notExist
+	}
+	s.mu.writer.files = s.files
+	s.mu.writer.genesis = s.genesis
+	s.mu.writer.limit = opts.segmentSize()
+	if fresh {
+		if err := s.inscribe(); err != nil {
+			return err
+		}
+	}
+	if err := s.reconcile(); err != nil {
+		return err
+	}
+	if err := s.ensureGenesis(&opts.Genesis); err != nil {
+		return err
+	}
+	return s.load()
+}
+
+// resolveDir makes one name of the many that a directory on disk can have,
+// since the lock within a process goes by name.
+func resolveDir(disk vfs.FS, dir string) (string, error) {
+	if vfs.Root(disk) != vfs.Default {
+		return dir, nil
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	if abs, err = filepath.EvalSymlinks(abs); err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	return abs, nil
+}
+
+// makeDirs creates the directories, durably.
+func makeDirs(disk vfs.FS, dir string) error {
+	segments, index := disk.PathJoin(dir, "segments"), disk.PathJoin(dir, "index")
+	if _, err := disk.Stat(segments); err == nil {
+		if _, err := disk.Stat(index); err == nil {
+			return nil
+		}
+	}
+	for _, d := range []string{dir, segments, index} {
+		if err := disk.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := syncDir(disk, dir); err != nil {
+		return err
+	}
+	// The entry of dir itself. Where the parent may not be read, so be it.
+	if err := syncDir(disk, disk.PathDir(dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
+}
+
+func lockDir(disk vfs.FS, dir, shown string) (interface{ Close() error }, error) {
+	lock, err := disk.Lock(disk.PathJoin(dir, "LOCK"))
+	var path *fs.PathError
+	switch {
+	case err == nil:
+		return lock, nil
+	case errors.As(err, &path):
+		return nil, fmt.Errorf("store: lock %s: %w", shown, err)
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EACCES),
+		strings.Contains(err.Error(), "held by current process"): // vfs has no name for it
+		return nil, fmt.Errorf("%w: another process works in %s; stop it first, or choose another data directory", ErrLocked, shown)
+	}
+	return nil, fmt.Errorf("store: lock %s: %w", shown, err)
+}
+
+// identify compares what the directory says it is with what is wanted. fresh
+// means that it says nothing yet.
+func (s *Store) identify(opts *Options) (fresh bool, err error) {
+	format, err := get(s.db, metaKey(metaFormat), func(b []byte) (uint32, error) {
+		if len(b) != 4 {
+			return 0, badValue(prefixMeta, b)
+		}
+		return binary.BigEndian.Uint32(b), nil
+	})
+	if errors.Is(err, ErrNotFound) {
+		s.network, s.genesis = opts.Network, opts.Genesis.Hash
+		if s.genesis == (common.Hash{}) && !opts.MustExist {
+			return true, errors.New("store: a new data directory needs a genesis block")
+		}
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if format > Format {
+		return false, fmt.Errorf("%w: %s has format %d, this program knows up to %d; use a newer version of the program, or choose another data directory",
+			ErrFormat, s.dir, format, Format)
+	}
+	network, err := get(s.db, metaKey(metaNetwork), copied)
+	if err != nil {
+		return false, fmt.Errorf("store: network name: %w", err)
+	}
+	genesis, err := get(s.db, metaKey(metaGenesis), copied)
+	if err != nil || len(genesis) != common.HashLength {
+		return false, fmt.Errorf("store: genesis hash: %w", errors.Join(err, badValue(prefixMeta, genesis)))
+	}
+	s.network, s.genesis = string(network), common.Hash(genesis)
+	want := opts.Genesis.Hash
+	if (opts.Network != "" && opts.Network != s.network) || (want != (common.Hash{}) && want != s.genesis) {
+		asked := fmt.Sprintf("%q", opts.Network)
+		if want != (common.Hash{}) {
+			asked += fmt.Sprintf(" (genesis %x)", want[:4])
+		}
+		return false, fmt.Errorf("%w: %s holds %q (genesis %x), asked for %s; choose that network, or another data directory",
+			ErrNetwork, s.dir, s.network, s.genesis[:4], asked)
+	}
+	return false, nil
+}
+
+// inscribe writes what the directory is.
+func (s *Store) inscribe() error {
+	b := s.db.NewBatch()
+	defer b.Close()
+	if err := errors.Join(
+		b.Set(metaKey(metaFormat), binary.BigEndian.AppendUint32(nil, Format), nil),
+		b.Set(metaKey(metaNetwork), []byte(s.network), nil),
+		b.Set(metaKey(metaGenesis), s.genesis[:], nil),
+	); err != nil {
+		return fmt.Errorf("store: create: %w", err)
+	}
+	return s.commit(b, pebble.Sync)
+}
+
+// ensureGenesis puts and links the genesis block if it is not there: in a new
+// store, after a crash while it was created, or when its record was lost.
+func (s *Store) ensureGenesis(g *Genesis) error {
+	if _, err := getCanon(s.db, 0); !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if g.Hash == (common.Hash{}) {
+		return fmt.Errorf("store: the genesis block is missing in %s; open it once with the network named", s.dir)
+	}
+	if g.Number != 0 {
+		return fmt.Errorf("store: genesis block has number %d", g.Number)
+	}
+	if _, err := s.put([]Record{g.Record}, false); err != nil {
+		return err
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	if err := setCanon(b, 0, g.Hash, &g.TD); err != nil {
+		return err
+	}
+	return s.commit(b, pebble.Sync)
+}
+
+// load reads into memory what is kept there.
+func (s *Store) load() error {
+	head, err := getLast(s.db)
+	if err != nil {
+		return err
+	}
+	s.head.Store(&head)
+	cp, err := get(s.db, metaKey(metaCheckpoint), decodeCheckpoint)
+	if err != nil {
+		return err
+	}
+	s.blocks.Store(cp.blocks)
+	plan, err := get(s.db, metaKey(metaPlan), decodePlan)
+	switch {
+	case err == nil:
+		s.plan.Store(&plan)
+	case errors.Is(err, ErrNotFound):
+		s.plan.Store(nil)
+	default:
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,376 @@
+package store
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ethereum/go-ethereum/common"
+)
+
+// recoverBatch is how many records recovery indexes in one step. Any crash in
+// between resumes behind the last step.
+const recoverBatch = 32 << 10
+
+// reconcile brings index and segments together and positions the writer.
+// Everything it does can be cut off anywhere and done again. Needs mu.
+func (s *Store) reconcile() error {
+	cp, err := get(s.db, metaKey(metaCheckpoint), decodeCheckpoint)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	present, err := s.files.list()
+	if err != nil {
+		return err
+	}
+	if cp, err = s.repairLost(cp, present); err != nil {
+		return err
+	}
+	s.blocks.Store(cp.blocks)
+	w := &s.mu.writer
+	w.segment, w.end = cp.segment, int64(cp.offset)
+	w.sealed = w.end < segmentHeader // the file is gone, or all in it is lost
+	w.next = cp.segment + 1
+	if len(present) > 0 {
+		w.next = max(w.next, present[len(present)-1]+1)
+	}
+	for _, segment := range present {
+		if segment < cp.segment {
+			continue
+		}
+		if err := s.reindex(segment); err != nil {
+			return err
+		}
+	}
+	w.commit()
+	return nil
+}
+
+// reindex scans one segment, not older than the writer's, and leaves the
+// writer behind its last intact record. Needs mu.
+func (s *Store) reindex(segment uint32) error {
+	w := &s.mu.writer
+	size, err := s.files.size(segment)
+	if err != nil {
+		return err
+	}
+	start := int64(segmentHeader)
+	if segment == w.segment {
+		start = w.end
+	} else {
+		header := make([]byte, segmentHeader)
+		if f, err := s.files.fs.Open(s.files.path(segment)); err != nil {
+			return fmt.Errorf("store: open segment: %w", err)
+		} else if n, err := f.ReadAt(header, 0); err != nil && n < segmentHeader && size >= segmentHeader {
+			f.Close()
+			return fmt.Errorf("store: read %s: %w", s.files.path(segment), err)
+		} else if err := f.Close(); err != nil {
+			return fmt.Errorf("store: read %s: %w", s.files.path(segment), err)
+		}
+		intact, err := checkSegmentHeader(header, s.files.path(segment), segment, s.genesis)
+		if err != nil {
+			return err
+		}
+		if !intact { // created, but its first sync never came: nothing in it counts
+			s.log.Warn("store: segment without an intact header is left aside", "file", s.files.path(segment), "size", size)
+			return nil
+		}
+	}
+	if size <= start && segment == w.segment {
+		return nil
+	}
+	// What is found may have been written but never synced; the index must
+	// not be first.
+	if err := s.syncFile(segment); err != nil {
+		return err
+	}
+	b := s.db.NewBatch()
+	defer func() { b.Close() }()
+	if segment != w.segment && w.segment != 0 {
+		if err := setSealed(b, w.segment, w.end); err != nil {
+			return err
+		}
+	}
+	w.segment, w.end = segment, start
+	var found, pending int
+	fresh := make(map[common.Hash]struct{}) // in b, hence not yet to be seen in the index
+	step := func(sync *pebble.WriteOptions) error {
+		blocks := s.blocks.Load() + uint64(len(fresh))
+		cp := checkpoint{segment: segment, offset: uint32(w.end), blocks: blocks}
+		if err := b.Set(metaKey(metaCheckpoint), cp.encode(), nil); err != nil {
+			return err
+		}
+		if err := s.commit(b, sync); err != nil {
+			return err
+		}
+		s.blocks.Store(blocks)
+		b.Close()
+		b, pending = s.db.NewBatch(), 0
+		clear(fresh)
+		return nil
+	}
+	end, err := s.files.scan(segment, start, size, func(offset int64, record []byte) error {
+		if pending >= recoverBatch { // w.end is behind the record before
+			if err := step(pebble.NoSync); err != nil {
+				return err
+			}
+		}
+		pending++
+		w.end = offset + int64(len(record))
+		if recordKind(record) != kindBlock {
+			return nil
+		}
+		h := recordHash(record)
+		key := blockKey(h)
+		if _, ok := fresh[h]; ok {
+			return nil
+		}
+		if held, err := has(s.db, key[:]); err != nil || held {
+			return err
+		}
+		fresh[h] = struct{}{}
+		found++
+		p := place{segment: segment, offset: uint32(offset), length: recordLength(record), number: recordNumber(record)}
+		var value [placeSize]byte
+		p.put(value[:])
+		return b.Set(key[:], value[:], nil)
+	})
+	if err != nil {
+		return err
+	}
+	w.end = end
+	w.sealed = size > end || end < segmentHeader
+	if size > end {
+		s.log.Warn("store: torn tail cut", "file", s.files.path(segment), "end", end, "bytes", size-end)
+	}
+	if found > 0 {
+		s.log.Info("store: blocks indexed again", "file", s.files.path(segment), "blocks", found)
+	}
+	return step(pebble.Sync)
+}
+
+func (s *Store) syncFile(segment uint32) error {
+	f, err := s.files.fs.OpenReadWrite(s.files.path(segment), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return fmt.Errorf("store: open segment: %w", err)
+	}
+	err = f.Sync()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("store: sync %s: %w", s.files.path(segment), err)
+	}
+	return nil
+}
+
+// repairLost finds segments that are shorter than the index says and takes
+// back, in one atomic step, whatever rested on the lost bytes: the places of
+// the lost blocks, and the links of those and of all their descendants, whose
+// ancestry is not held any more. It returns the checkpoint as it is then.
+func (s *Store) repairLost(cp checkpoint, present []uint32) (checkpoint, error) {
+	expected, err := s.segmentEnds(cp)
+	if err != nil {
+		return cp, err
+	}
+	short := make(map[uint32]int64) // segment → bytes that are left
+	for segment, end := range expected {
+		var size int64
+		if slices.Contains(present, segment) {
+			if size, err = s.files.size(segment); err != nil {
+				return cp, err
+			}
+		}
+		if size < end {
+			short[segment] = size
+			s.log.Error("store: segment is shorter than it was, blocks are lost",
+				"file", s.files.path(segment), "size", size, "expected", end)
+		}
+	}
+	if len(short) == 0 {
+		return cp, nil
+	}
+	// An indexed batch, because the second half builds on the first.
+	b := s.db.NewIndexedBatch()
+	defer b.Close()
+	ends := make(map[uint32]int64) // valid ends of the short segments
+	lost, err := dropLostPlaces(s.db, b, short, ends)
+	if err != nil {
+		return cp, err
+	}
+	for segment := range short {
+		if segment != cp.segment {
+			if err := setSealed(b, segment, ends[segment]); err != nil {
+				return cp, err
+			}
+		}
+	}
+	if _, ok := short[cp.segment]; ok {
+		cp.offset = uint32(ends[cp.segment])
+	}
+	cp.blocks -= uint64(len(lost))
+	if err := b.Set(metaKey(metaCheckpoint), cp.encode(), nil); err != nil {
+		return cp, err
+	}
+	before, after, err := unlinkLost(b, lost)
+	if err != nil {
+		return cp, err
+	}
+	if err := s.commit(b, pebble.Sync); err != nil {
+		return cp, err
+	}
+	s.log.Error("store: lost blocks taken out; they will be fetched again",
+		"blocks", len(lost), "head before", before.Number, "head now", after.Number)
+	return cp, nil
+}
+
+// segmentEnds returns how long each segment must at least be.
+func (s *Store) segmentEnds(cp checkpoint) (map[uint32]int64, error) {
+	ends := make(map[uint32]int64)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixSealed}, UpperBound: prefixEnd(prefixSealed)})
+	if err != nil {
+		return nil, fmt.Errorf("store: read index: %w", err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		k, v := it.Key(), it.Value()
+		if len(k) != 5 || len(v) != 4 {
+			return nil, errors.Join(badValue(prefixSealed, v), it.Close())
+		}
+		ends[binary.BigEndian.Uint32(k[1:])] = int64(binary.BigEndian.Uint32(v))
+	}
+	if err := it.Close(); err != nil {
+		return nil, fmt.Errorf("store: read index: %w", err)
+	}
+	if cp.segment != 0 {
+		ends[cp.segment] = int64(cp.offset)
+	}
+	return ends, nil
+}
+
+// dropLostPlaces deletes the blocks whose record is not whole any more, and
+// fills ends. It reads all places: this is rare, and a million take a second.
+func dropLostPlaces(db *pebble.DB, b *pebble.Batch, short, ends map[uint32]int64) (map[common.Hash]bool, error) {
+	lost := make(map[common.Hash]bool)
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixBlock}, UpperBound: prefixEnd(prefixBlock)})
+	if err != nil {
+		return nil, fmt.Errorf("store: read index: %w", err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		p, err := decodePlace(it.Value())
+		if err != nil {
+			return nil, errors.Join(err, it.Close())
+		}
+		size, ok := short[p.segment]
+		switch {
+		case !ok:
+		case p.end() <= size:
+			ends[p.segment] = max(ends[p.segment], p.end())
+		default:
+			lost[common.Hash(it.Key()[1:])] = true
+			if err := b.Delete(it.Key(), nil); err != nil {
+				return nil, errors.Join(err, it.Close())
+			}
+		}
+	}
+	if err := it.Close(); err != nil {
+		return nil, fmt.Errorf("store: read index: %w", err)
+	}
+	return lost, nil
+}
+
+// unlinkLost takes out of b, an indexed batch, the links of the lost blocks and
+// of all that descends from them, and then adopts the best branch that is left.
+func unlinkLost(b *pebble.Batch, lost map[common.Hash]bool) (before, after Head, err error) {
+	before, err = getLast(b)
+	if errors.Is(err, ErrNotFound) { // not even a genesis block was linked
+		return Head{}, Head{}, nil
+	}
+	if err != nil {
+		return before, after, err
+	}
+	lowest := uint64(math.MaxUint64) // lost canonical number
+	canon, err := b.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixCanon}, UpperBound: prefixEnd(prefixCanon)})
+	if err != nil {
+		return before, after, fmt.Errorf("store: read index: %w", err)
+	}
+	for ok := canon.First(); ok; ok = canon.Next() {
+		if v := canon.Value(); len(v) >= common.HashLength && lost[common.Hash(v[:common.HashLength])] {
+			lowest = keyNumber(canon.Key())
+			break
+		}
+	}
+	if err := canon.Close(); err != nil {
+		return before, after, fmt.Errorf("store: read index: %w", err)
+	}
+	if lowest != math.MaxUint64 {
+		from := canonKey(lowest)
+		if err := b.DeleteRange(from[:], prefixEnd(prefixCanon), nil); err != nil {
+			return before, after, err
+		}
+	}
+	// Side blocks from low to high: a block stays if it is held and its parent
+	// stays. Their number is that of forks, not of blocks.
+	sides, err := sideBlocks(b)
+	if err != nil {
+		return before, after, err
+	}
+	stays := make(map[common.Hash]bool)
+	best := -1
+	for i := range sides {
+		l := &sides[i]
+		parent, err := getCanon(b, l.Number-1)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return before, after, err
+		}
+		if !lost[l.Hash] && (stays[l.Parent] || err == nil && parent.Hash == l.Parent) {
+			stays[l.Hash] = true
+			if best < 0 || l.TD.Gt(&sides[best].TD) {
+				best = i
+			}
+			continue
+		}
+		key := sideKey(l.Hash)
+		if err := b.Delete(key[:], nil); err != nil {
+			return before, after, err
+		}
+	}
+	after, err = getLast(b)
+	if errors.Is(err, ErrNotFound) {
+		return before, Head{}, nil // the genesis block itself is lost
+	}
+	if err != nil || best < 0 || !sides[best].TD.Gt(&after.TD) {
+		return before, after, err
+	}
+	move, err := adopt(b, b, after, sides[best:best+1])
+	if err != nil {
+		return before, after, err
+	}
+	key := sideKey(sides[best].Hash)
+	return before, move.New, b.Delete(key[:], nil)
+}
+
+// sideBlocks returns all linked blocks that are not canonical, lowest first.
+func sideBlocks(r pebble.Reader) ([]Link, error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixSide}, UpperBound: prefixEnd(prefixSide)})
+	if err != nil {
+		return nil, fmt.Errorf("store: read index: %w", err)
+	}
+	var sides []Link
+	for ok := it.First(); ok; ok = it.Next() {
+		l, err := decodeSide(common.Hash(it.Key()[1:]), it.Value())
+		if err != nil {
+			return nil, errors.Join(err, it.Close())
+		}
+		sides = append(sides, l)
+	}
+	if err := it.Close(); err != nil {
+		return nil, fmt.Errorf("store: read index: %w", err)
+	}
+	slices.SortFunc(sides, func(a, b Link) int { return cmp.Compare(a.Number, b.Number) })
+	return sides, nil
+}
