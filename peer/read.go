@@ -1,0 +1,138 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/shoalnet/shoal/wire"
+)
+
+// read is the session's reader, after the handshake.
+func (s *Session) read(ctx context.Context) error {
+	for {
+		m, err := s.in.Next()
+		if err != nil {
+			return s.readError(err)
+		}
+		if err := s.receive(ctx, m); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// receive deals with one message.
+func (s *Session) receive(ctx context.Context, m wire.Message) error {
+	switch m := m.(type) {
+	case wire.Hello: // A26
+		return &Violation{Reason: wire.ReasonBadProtocol, What: "a second Hello"}
+	case wire.Disconnect:
+		return &Disconnected{Reason: m.Reason, Remote: true}
+	case wire.Ping:
+		s.mu.Lock()
+		s.mu.pongs = min(s.mu.pongs+1, maxPongs)
+		s.mu.Unlock()
+		s.poke()
+	case wire.GetBlockHashes:
+		return s.put(m)
+	case wire.GetBlocks:
+		m.HashList = slices.Clone(m.HashList) // it outlives the reader's buffer
+		return s.put(m)
+	case wire.GetPeers, wire.GetTransactions:
+		return s.put(m)
+	case wire.BlockHashes:
+		return s.hashes(ctx, m)
+	case wire.Blocks:
+		return s.blocks(ctx, m)
+	}
+	// Pong has done its work by arriving. Peers, Transactions, dead and
+	// unknown ids (A27) are passed over.
+	return nil
+}
+
+// put sets a request of the other side aside for the writer.
+func (s *Session) put(m wire.Message) error {
+	s.mu.Lock()
+	s.mu.serve = append(s.mu.serve, m)
+	s.mu.serveBytes += wire.FrameSize(m)
+	over := len(s.mu.serve) > maxPending || s.mu.serveBytes > maxPendingBytes
+	s.mu.Unlock()
+	if over {
+		return &Violation{Reason: wire.ReasonUselessPeer, What: "more requests than it reads answers"}
+	}
+	s.poke()
+	return nil
+}
+
+// unasked counts an answer to nothing (A8).
+func (s *Session) unasked(what string) error {
+	if s.unsolicited++; s.unsolicited > maxUnsolicited {
+		return &Violation{Reason: wire.ReasonUselessPeer, What: what + " that nobody asked for, again and again"}
+	}
+	return nil
+}
+
+// hashes takes a BlockHashes: the answer to the oldest GetBlockHashes.
+func (s *Session) hashes(ctx context.Context, m wire.BlockHashes) error {
+	s.mu.Lock()
+	if len(s.mu.hashRequests) == 0 {
+		s.mu.Unlock()
+		return s.unasked("hashes")
+	}
+	r := s.mu.hashRequests[0]
+	s.mu.hashRequests = s.mu.hashRequests[1:]
+	s.mu.Unlock()
+	n := m.Len()
+	if uint64(n) > r.max { // A8
+		return &Violation{Reason: wire.ReasonBadProtocol, What: fmt.Sprintf("%d hashes in answer to a request for %d", n, r.max)}
+	}
+	hashes := make([]common.Hash, 0, n)
+	for h := range m.All() {
+		hashes = append(hashes, h)
+	}
+	if n > 0 && hashes[0] == r.start { // A4: a server that begins with the block itself
+		hashes = hashes[1:]
+	}
+	s.cfg.Handler.Hashes(ctx, s, r.start, hashes)
+	return nil
+}
+
+// blocks takes a Blocks: an answer, an announcement, or both in one.
+func (s *Session) blocks(ctx context.Context, m wire.Blocks) error {
+	at := time.Now()
+	list := m.RawList
+	if len(list) > 0 { // a view over the reader's buffer, which becomes the handler's
+		if buf := s.in.Detach(); cap(buf) > 2*len(buf) {
+			list = slices.Clone(list) // too much buffer for it
+			s.in.Recycle(buf)
+		}
+	}
+	var blocks []Block
+	for raw := range list.All() {
+		hash, err := s.cfg.Hash(raw)
+		if err != nil {
+			return &Violation{Reason: wire.ReasonBadProtocol, What: "a block that is none", Err: err}
+		}
+		blocks = append(blocks, Block{hash, raw})
+	}
+	s.mu.Lock()
+	answers, rest, matched := s.mu.asked.match(blocks)
+	s.mu.Unlock()
+	if !matched && len(blocks) == 0 {
+		return s.unasked("an empty Blocks")
+	}
+	for _, a := range answers {
+		a.At = at
+		s.cfg.Handler.Blocks(ctx, s, a)
+	}
+	if len(rest) > 0 {
+		s.cfg.Handler.Announced(ctx, s, rest)
+	}
+	return nil
+}

@@ -1,0 +1,341 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/shoalnet/shoal/wire"
+)
+
+// Session is a session with one peer. Its methods are safe for concurrent use.
+type Session struct {
+	cfg     *Config
+	conn    net.Conn
+	inbound bool
+	log     *slog.Logger
+	in      *wire.Reader
+	out     *wire.Writer
+	ctx     context.Context  // from Run on; ends the session
+	over    func() time.Time // from Run on; once ctx is done: until when all must be closed
+	hello   wire.Hello       // set before Config.Admit
+
+	// What moves is alive. Both are times since born, which clocks that are set
+	// do not change.
+	born    time.Time
+	waiting atomic.Int64 // since when the reader waits for bytes; negative while it does not
+	moved   atomic.Int64 // when a write was over that had to wait for the other side
+
+	wake chan struct{} // one slot; filled when there is something to write
+
+	mu struct {
+		sync.Mutex
+		cancel       context.CancelCauseFunc // from Run on
+		early        error                   // why it was ended before Run
+		ours         []wire.Message          // requests and announcements, in order
+		announced    int                     // announcements among them
+		pongs        int
+		serve        []wire.Message // requests of the other side, oldest first
+		serveBytes   int
+		asked        asked
+		hashRequests []hashRequest
+	}
+
+	unsolicited int // reader only
+}
+
+type hashRequest struct {
+	start common.Hash
+	max   uint64
+}
+
+// New returns a session over a connection, which it will own. The session does
+// nothing before Run.
+func New(conn net.Conn, inbound bool, cfg *Config) *Session {
+	s := &Session{
+		cfg: cfg, conn: conn, inbound: inbound, wake: make(chan struct{}, 1), born: time.Now(),
+		log: cfg.logger().With("peer", conn.RemoteAddr().String()),
+	}
+	s.in = wire.NewReader(watchedReader{s})
+	s.out = wire.NewWriter(pacedWriter{s})
+	return s
+}
+
+// watchedReader notes since when the reader waits: as long as bytes come, a peer
+// is alive, and while a handler keeps us from reading, its silence is ours.
+type watchedReader struct{ s *Session }
+
+func (r watchedReader) Read(p []byte) (int, error) {
+	r.s.waiting.Store(int64(time.Since(r.s.born)))
+	defer r.s.waiting.Store(-1)
+	return r.s.conn.Read(p)
+}
+
+// silence is how long nothing has moved.
+func (s *Session) silence() time.Duration {
+	since := s.waiting.Load()
+	if since < 0 {
+		return 0
+	}
+	return time.Since(s.born) - time.Duration(max(since, s.moved.Load()))
+}
+
+// pacedWriter gives every part of a frame its own time, so that a big answer over
+// a slow link is not cut off while it moves. It tells what an error of the
+// connection means to the session.
+type pacedWriter struct{ s *Session }
+
+func (w pacedWriter) Write(p []byte) (n int, err error) {
+	for len(p) > 0 && err == nil {
+		begun := time.Now()
+		w.s.conn.SetWriteDeadline(begun.Add(writeTimeout))
+		if w.s.ctx.Err() != nil {
+			w.s.conn.SetWriteDeadline(w.s.over())
+		}
+		var m int
+		m, err = w.s.conn.Write(p[:min(len(p), writePart)])
+		n, p = n+m, p[m:]
+		if err == nil && time.Since(begun) >= slowWrite {
+			w.s.moved.Store(int64(time.Since(w.s.born)))
+		}
+	}
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return n, ErrTimeout
+	}
+	return n, fmt.Errorf("%w: writing: %w", ErrClosed, err)
+}
+
+// Inbound reports whether the other side dialled.
+func (s *Session) Inbound() bool { return s.inbound }
+
+// Hello returns what the other side said of itself. It is valid from
+// Config.Admit on.
+func (s *Session) Hello() wire.Hello { return s.hello }
+
+// RemoteAddr returns the address of the other side.
+func (s *Session) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
+
+// Received returns how many bytes have come in. It moves while a big answer is
+// arriving.
+func (s *Session) Received() uint64 { return s.in.Bytes() }
+
+// Sent returns how many bytes have gone out.
+func (s *Session) Sent() uint64 { return s.out.Bytes() }
+
+// Disconnect ends the session with a reason that the other side is told.
+func (s *Session) Disconnect(reason wire.Reason) { s.end(&Disconnected{Reason: reason}) }
+
+// Fail ends the session because the other side broke a rule that only the caller
+// can see.
+func (s *Session) Fail(v *Violation) { s.end(v) }
+
+func (s *Session) end(cause error) {
+	s.mu.Lock()
+	cancel := s.mu.cancel
+	if cancel == nil && s.mu.early == nil {
+		s.mu.early = cause
+	}
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel(cause)
+	}
+}
+
+// Run runs the session until it ends and returns the cause, which is never nil.
+// It is called once. Cancelling the context ends the session with "quitting".
+func (s *Session) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.ctx = ctx
+	s.over = sync.OnceValue(func() time.Time {
+		if !owed(context.Cause(ctx)) {
+			return past
+		}
+		return time.Now().Add(closeTimeout)
+	})
+	s.mu.Lock()
+	s.mu.cancel = cancel
+	early := s.mu.early
+	s.mu.Unlock()
+	if early != nil {
+		cancel(early)
+	}
+	s.waiting.Store(-1)
+	s.conn.SetReadDeadline(time.Now().Add(s.cfg.handshakeTimeout()))
+
+	var wg sync.WaitGroup
+	greeted := make(chan struct{}) // closed by the reader when Hello was good
+	wg.Go(func() { cancel(s.write(ctx, greeted)) })
+	cut := make(chan struct{}) // closed when nobody waits for the other side any more
+	wg.Go(func() {
+		<-ctx.Done()
+		s.conn.SetReadDeadline(past)
+		s.conn.SetWriteDeadline(s.over())
+		close(cut)
+	})
+	joined := false
+	err := s.greet()
+	if err == nil {
+		s.conn.SetReadDeadline(time.Time{})
+		if ctx.Err() == nil { // else that has undone the cut
+			joined = true
+			close(greeted)
+			s.cfg.Handler.Joined(ctx, s)
+			err = s.read(ctx)
+		}
+	}
+	cancel(err)
+	<-cut
+	cause := context.Cause(ctx)
+	if cause == context.Canceled || cause == context.DeadlineExceeded {
+		cause = &Disconnected{Reason: wire.ReasonQuitting}
+	}
+	s.close(cause, &wg)
+	s.log.Debug("session over", "cause", cause)
+	if joined {
+		s.cfg.Handler.Left(s, cause)
+	}
+	return cause
+}
+
+// past is a deadline that ends a wait at once.
+var past = time.Unix(1, 0)
+
+// close lets the writer finish its frame, says goodbye and closes the connection,
+// all until over. The other side is given time to read the reason: closing with
+// unread bytes would make TCP throw it away. And what it sends is read to
+// nowhere, or one that first writes and then reads would not come to it.
+func (s *Session) close(cause error, writer *sync.WaitGroup) {
+	if !owed(cause) {
+		writer.Wait()
+		s.conn.Close()
+		return
+	}
+	s.conn.SetReadDeadline(s.over())
+	var drain sync.WaitGroup
+	drain.Go(func() { io.Copy(io.Discard, s.conn) })
+	writer.Wait()
+	if s.out.Write(wire.Disconnect{Reason: reasonFor(cause)}) == nil {
+		if c, ok := s.conn.(interface{ CloseWrite() error }); ok && c.CloseWrite() == nil {
+			drain.Wait() // until it closes, too
+		}
+	}
+	s.conn.Close()
+	drain.Wait()
+}
+
+// greet waits for the other side's Hello and checks it, in the order of the
+// specification (8.1).
+func (s *Session) greet() error {
+	m, err := s.in.Next()
+	if err != nil {
+		return s.readError(err)
+	}
+	var hello wire.Hello
+	switch m := m.(type) {
+	case wire.Hello:
+		hello = m
+	case wire.Disconnect:
+		return &Disconnected{Reason: m.Reason, Remote: true}
+	default:
+		return &Violation{Reason: wire.ReasonBadProtocol, What: fmt.Sprintf("first message is %v, not Hello", m.ID())}
+	}
+	hello.Extra = nil // aliases the reader's buffer
+	s.hello = hello
+	switch {
+	case hello.Node.IsZero():
+		return &Violation{Reason: wire.ReasonIncompatible, What: "its node id is zero"}
+	case hello.Node == s.cfg.Node:
+		return ErrSelf
+	}
+	if s.cfg.Admit != nil {
+		if err := s.cfg.Admit(s); err != nil {
+			return err
+		}
+	}
+	switch {
+	case hello.Genesis != s.cfg.Genesis:
+		return &Violation{Reason: wire.ReasonWrongGenesis, What: fmt.Sprintf("its genesis block is %x…, ours is %x…", hello.Genesis[:4], s.cfg.Genesis[:4])}
+	case hello.Version != wire.Version:
+		return &Violation{Reason: wire.ReasonIncompatible, What: fmt.Sprintf("it speaks protocol %d, we speak %d", hello.Version, wire.Version)}
+	case !hello.Network.IsUint64() || hello.Network.Uint64() != s.cfg.Network:
+		return &Violation{Reason: wire.ReasonIncompatible, What: fmt.Sprintf("its network id is %v, ours is %d", &hello.Network, s.cfg.Network)}
+	}
+	return nil
+}
+
+// readError turns an error of the reader into the cause of the session's end.
+func (s *Session) readError(err error) error {
+	if f, ok := errors.AsType[*wire.FormatError](err); ok {
+		return &Violation{Reason: f.Reason(), What: "malformed message", Err: err}
+	}
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+		return ErrClosed
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return ErrTimeout
+	}
+	return fmt.Errorf("%w: reading: %w", ErrClosed, err) // reset, most likely
+}
+
+func (s *Session) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// GetBlocks asks for at most [wire.MaxBlocks] blocks. The answer comes to
+// Handler.Blocks with the id.
+func (s *Session) GetBlocks(id uint64, hashes []common.Hash) {
+	list := make(wire.HashList, 0, 33*len(hashes))
+	for _, h := range hashes {
+		list = wire.AppendHash(list, h)
+	}
+	s.mu.Lock()
+	s.mu.asked.add(id, hashes)
+	s.mu.ours = append(s.mu.ours, wire.GetBlocks{HashList: list})
+	s.mu.Unlock()
+	s.poke()
+}
+
+// GetHashes asks for the ancestors of a block, its parent first. More than
+// [wire.MaxHashes] are not asked for: old servers would send them.
+func (s *Session) GetHashes(start common.Hash, max int) {
+	most := uint64(min(max, wire.MaxHashes))
+	s.mu.Lock()
+	s.mu.hashRequests = append(s.mu.hashRequests, hashRequest{start, most})
+	s.mu.ours = append(s.mu.ours, wire.GetBlockHashes{Start: start, Max: most})
+	s.mu.Unlock()
+	s.poke()
+}
+
+// Announce sends a block that the other side did not ask for. The block must not
+// change any more. When many announcements wait for a slow peer, the oldest is
+// dropped.
+func (s *Session) Announce(raw []byte) {
+	s.mu.Lock()
+	if s.mu.announced++; s.mu.announced > maxAnnounced {
+		i := slices.IndexFunc(s.mu.ours, isAnnouncement)
+		s.mu.ours = slices.Delete(s.mu.ours, i, i+1)
+		s.mu.announced--
+	}
+	s.mu.ours = append(s.mu.ours, wire.Blocks{RawList: raw})
+	s.mu.Unlock()
+	s.poke()
+}
+
+func isAnnouncement(m wire.Message) bool { return m.ID() == wire.IDBlocks }

@@ -1,0 +1,173 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
+
+	"github.com/shoalnet/shoal/wire"
+)
+
+// write is the session's writer.
+func (s *Session) write(ctx context.Context, greeted <-chan struct{}) error {
+	err := s.writeQueue(ctx, greeted)
+	if errors.Is(err, ErrClosed) {
+		// The reader may still find what was said before the connection was
+		// closed: perhaps why.
+		select {
+		case <-ctx.Done():
+		case <-time.After(closeTimeout):
+		}
+	}
+	return err
+}
+
+// writeQueue sends our Hello, then, once the other side's was good, whatever is
+// queued.
+func (s *Session) writeQueue(ctx context.Context, greeted <-chan struct{}) error {
+	status := s.cfg.Status()
+	err := s.out.Write(wire.Hello{
+		Version: wire.Version, Network: *uint256.NewInt(s.cfg.Network), Client: s.cfg.Client,
+		Caps: wire.CapPeers | wire.CapTransactions | wire.CapChain, Port: s.cfg.Port, Node: s.cfg.Node,
+		TD: status.TD, Best: status.Head, Genesis: s.cfg.Genesis,
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-greeted: // A25: nothing but Hello until then
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	tick := time.NewTicker(s.cfg.pingInterval() / 3)
+	defer tick.Stop()
+	var pinged time.Time
+	for {
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-s.wake:
+		case <-tick.C:
+			switch silent := s.silence(); {
+			case silent >= s.cfg.idleTimeout():
+				return ErrTimeout
+			case silent >= s.cfg.pingInterval() && time.Since(pinged) >= s.cfg.pingInterval():
+				pinged = time.Now()
+				if err := s.out.Write(wire.Ping{}); err != nil {
+					return err
+				}
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// flush writes until nothing is queued.
+func (s *Session) flush(ctx context.Context) error {
+	for ctx.Err() == nil {
+		m, ok, err := s.next()
+		if err != nil || !ok {
+			return err
+		}
+		if err := s.out.Write(m); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// next returns what is to be written next: pongs, then our own requests, which
+// are small and bring work, then answers.
+func (s *Session) next() (wire.Message, bool, error) {
+	s.mu.Lock()
+	if s.mu.pongs > 0 {
+		s.mu.pongs--
+		s.mu.Unlock()
+		return wire.Pong{}, true, nil
+	}
+	if len(s.mu.ours) > 0 {
+		m := s.mu.ours[0]
+		s.mu.ours = s.mu.ours[1:]
+		if isAnnouncement(m) {
+			s.mu.announced--
+		}
+		s.mu.Unlock()
+		return m, true, nil
+	}
+	if len(s.mu.serve) == 0 {
+		s.mu.Unlock()
+		return nil, false, nil
+	}
+	request := s.mu.serve[0]
+	s.mu.serve = s.mu.serve[1:]
+	s.mu.serveBytes -= wire.FrameSize(request)
+	s.mu.Unlock()
+	m, err := s.answer(request)
+	return m, true, err
+}
+
+// answer makes the answer to a request of the other side. An error is ours: the
+// store cannot be read.
+func (s *Session) answer(request wire.Message) (wire.Message, error) {
+	switch r := request.(type) {
+	case wire.GetBlockHashes:
+		hashes, err := s.cfg.Chain.AppendAncestors(nil, r.Start, int(min(r.Max, serveHashes)))
+		if err != nil {
+			return nil, fmt.Errorf("peer: serving hashes: %w", err)
+		}
+		list := make(wire.HashList, 0, 33*len(hashes))
+		for _, h := range hashes {
+			list = wire.AppendHash(list, h)
+		}
+		return wire.BlockHashes{HashList: list}, nil
+	case wire.GetBlocks:
+		blocks, err := s.collect(r.HashList)
+		if err != nil {
+			return nil, fmt.Errorf("peer: serving blocks: %w", err)
+		}
+		return wire.Blocks{RawList: blocks}, nil
+	case wire.GetPeers:
+		return wire.Peers{}, nil
+	case wire.GetTransactions:
+		return wire.Transactions{}, nil // A33
+	}
+	panic(fmt.Sprintf("peer: %v is not a request", request.ID()))
+}
+
+// collect gathers the blocks of an answer: in request order, what is held, until
+// one of the limits is reached.
+func (s *Session) collect(hashes wire.HashList) (wire.RawList, error) {
+	var total int
+	wanted := make([]common.Hash, 0, min(hashes.Len(), serveBlocks))
+	for h := range hashes.All() {
+		if len(wanted) == serveBlocks {
+			break
+		}
+		size, ok, err := s.cfg.Chain.BlockSize(h)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		if total+size > serveBytes && len(wanted) > 0 {
+			break
+		}
+		total += size
+		wanted = append(wanted, h)
+	}
+	list := make([]byte, 0, total)
+	for _, h := range wanted {
+		var err error
+		if list, _, err = s.cfg.Chain.AppendBlock(list, h); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
