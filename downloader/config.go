@@ -1,0 +1,186 @@
+package downloader
+
+import (
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
+
+	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/pool"
+	"github.com/shoalnet/shoal/store"
+)
+
+// Peer is a connected peer that can be asked. None of its methods may block. The
+// answers come back through [Downloader.Hashes] and [Downloader.Blocks].
+type Peer interface {
+	// String names the peer for people.
+	String() string
+	// GetBlocks asks for blocks; the answer carries the id.
+	GetBlocks(id uint64, hashes []common.Hash)
+	// GetHashes asks for up to max ancestors of a block, its parent first.
+	GetHashes(start common.Hash, max int)
+	// Announce sends a block that was not asked for.
+	Announce(raw []byte)
+	// Received returns how many bytes have come from the peer so far.
+	Received() uint64
+	// Drop ends the connection because of what the peer did.
+	Drop(o *Offence)
+}
+
+// Store is what the downloader keeps its state in; *store.Store is one.
+type Store interface {
+	Head() store.Head
+	Has(common.Hash) (bool, error)
+	AppendRaw(dst []byte, hash common.Hash) ([]byte, error)
+	Canonical(number uint64) (common.Hash, error)
+	Linked(common.Hash) (store.Link, bool, error)
+	Put([]store.Record) (int, error)
+	Replace([]store.Record) error
+	Link([]store.Link) (store.Move, error)
+
+	Plan() (store.Plan, bool)
+	StartPlan(store.Plan) error
+	AppendPlan(hashes []common.Hash, complete bool) error
+	PlanHashes(dst []common.Hash, from, to uint64) ([]common.Hash, error)
+	DropPlan() error
+}
+
+// Claim is what a peer says about its chain. It is only a hint.
+type Claim struct {
+	TD   uint256.Int // total difficulty of the head
+	Head common.Hash
+}
+
+// Block is a block as a peer sent it, under the hash of its header.
+type Block struct {
+	Hash common.Hash
+	Raw  []byte
+}
+
+// Answer is what a peer sent for a GetBlocks.
+type Answer struct {
+	ID     uint64
+	Blocks []Block
+	Closed bool      // nothing more will come for this request
+	At     time.Time // when it had arrived
+	// Scattered: the peer spreads its answers over several messages.
+	Scattered bool
+}
+
+// Kind grades an offence.
+type Kind uint8
+
+const (
+	// Useless: the peer does not do what it is there for.
+	Useless Kind = iota
+	// Lie: the peer sent what is provably not what it was asked for.
+	Lie
+)
+
+// Offence is a reason to end the connection to a peer, with the evidence.
+type Offence struct {
+	Kind     Kind
+	Evidence string
+	Err      error // may be nil
+}
+
+func (o *Offence) Error() string {
+	if o.Err != nil {
+		return "downloader: " + o.Evidence + ": " + o.Err.Error()
+	}
+	return "downloader: " + o.Evidence
+}
+
+func (o *Offence) Unwrap() error { return o.Err }
+
+// Config says what a downloader works on. It must not be changed after New.
+type Config struct {
+	Network *chain.Network
+	Store   Store
+	// Pool holds the limits of the work pool; the zero value has defaults.
+	Pool pool.Config
+	// Listener is called with each event, from the loop: it must return at
+	// once and must not call the downloader. Nil: nobody listens.
+	Listener func(Event)
+	// Logger is silent if nil.
+	Logger *slog.Logger
+	// Checkers is how many blocks are checked at the same time; 0 means as
+	// many as there are cores.
+	Checkers int
+	// Window is how many keys the pool holds at the most; 0 means 32768.
+	Window int
+}
+
+func (c *Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Logger
+}
+
+func (c *Config) checkers() int {
+	if c.Checkers > 0 {
+		return c.Checkers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// window: the pool needs enough work for all pipes, which is bounded in bytes;
+// at the 600 bytes of an empty block this is 20 MB of work. Each key costs about
+// 150 bytes of memory, so ten times more would be 50 MB for nothing.
+func (c *Config) window() int {
+	if c.Window > 0 {
+		return c.Window
+	}
+	return 32 << 10
+}
+
+// The limits of the loop.
+const (
+	// hashesPerRequest: as many as a server of ours gives (A9). Servers of
+	// 2014 give less, which costs round trips and nothing else.
+	hashesPerRequest = 8192
+
+	// hashTimeout is how long an answer with hashes may take before another
+	// peer is asked (A16).
+	hashTimeout = 8 * time.Second
+
+	// headTimeout is how long the head block of a chain may take without a byte
+	// from its peer. Then another chain is tried, and this one once more
+	// after headRetry. A peer that fails headTries times is useless.
+	headTimeout = 5 * time.Second
+	headRetry   = 15 * time.Second
+	headTries   = 2
+
+	// walkRetry is how long a peer that did not know the end of the walk is not
+	// asked again, when nobody else does either.
+	walkRetry = 5 * time.Second
+
+	// stuckTimeout is how long a chain may make no progress while another one
+	// could be fetched instead.
+	stuckTimeout = 30 * time.Second
+
+	// checkChunk is how many blocks a checker takes at once: enough to hide
+	// the handing over, few enough that all cores share one answer.
+	checkChunk = 64
+
+	// writeBytes bounds one write to the store. Each costs a sync, and a
+	// bigger one lets the checked blocks wait longer.
+	writeBytes = 8 << 20
+
+	// linkRun is how many blocks are linked in one atomic step.
+	linkRun = 512
+
+	// feedStep bounds how many hashes of the plan are looked up in the store in
+	// one go, so that the loop stays awake while it passes over what is stored.
+	feedStep = 4096
+
+	// progressInterval is how often a Progress event is sent.
+	progressInterval = 500 * time.Millisecond
+
+	// badHeads bounds the memory of chains that were found to be bad.
+	badHeads = 4096
+)

@@ -1,0 +1,308 @@
+package downloader
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/shoalnet/shoal/pool"
+	"github.com/shoalnet/shoal/store"
+)
+
+// Downloader brings the heaviest chain of its peers into the store. Make one with
+// [New], call [Downloader.Run], and tell it of peers and what they send with the
+// other methods, which are safe for concurrent use.
+type Downloader struct {
+	cfg   Config
+	inbox chan message // many senders; never closed; a few slots against needless switches
+}
+
+// message is an event for the loop.
+type message interface{ apply(*loop) error }
+
+// New returns a downloader. It does nothing before Run.
+func New(cfg Config) *Downloader {
+	return &Downloader{cfg: cfg, inbox: make(chan message, 16)}
+}
+
+// send puts a message into the loop's inbox. It waits while the loop is busy,
+// which is how work that cannot be taken is held back at its source.
+func (d *Downloader) send(ctx context.Context, m message) {
+	select {
+	case d.inbox <- m:
+	case <-ctx.Done():
+	}
+}
+
+// Join tells of a new peer and its claim. Peers are told apart by identity.
+func (d *Downloader) Join(ctx context.Context, p Peer, c Claim) { d.send(ctx, joined{p, c}) }
+
+// Leave tells that a peer is gone. Nothing may come from it afterwards.
+func (d *Downloader) Leave(ctx context.Context, p Peer) { d.send(ctx, left{p}) }
+
+// Hashes hands over the answer to GetHashes: the ancestors of start, its parent
+// first. The downloader owns the slice.
+func (d *Downloader) Hashes(ctx context.Context, p Peer, start common.Hash, hashes []common.Hash) {
+	d.send(ctx, hashesCame{p, start, hashes})
+}
+
+// Blocks hands over the answer to GetBlocks. The downloader owns the bytes.
+func (d *Downloader) Blocks(ctx context.Context, p Peer, a Answer) {
+	d.send(ctx, blocksCame{p, a})
+}
+
+// Announced hands over blocks that were not asked for. The downloader owns the
+// bytes.
+func (d *Downloader) Announced(ctx context.Context, p Peer, blocks []Block) {
+	d.send(ctx, announced{p, blocks})
+}
+
+// loop is the state of a running downloader. All of it belongs to the goroutine
+// in [loop.run]; checkers, writer and linker see only what they are sent.
+type loop struct {
+	cfg   Config
+	store Store
+	log   *slog.Logger
+	now   time.Time // read once for each event
+
+	pool    *pool.Pool[Peer, common.Hash]
+	peers   map[Peer]*peerState
+	order   []*peerState // by time of joining
+	nextAsk uint64       // ids of requests that are not the pool's
+
+	target *target // the chain whose head is being fetched
+	plan   *plan   // the chain that is being fetched
+	bad    map[common.Hash]bool
+	settle bool // Settled has been sent since something happened
+
+	toCheck  []checkTask
+	checks   chan checkTask // to the checkers; unbuffered
+	toWrite  []store.Record
+	writing  bool
+	writes   chan []store.Record // to the writer; unbuffered
+	corrupt  map[common.Hash]bool
+	linkWake chan struct{} // one slot; to the linker
+
+	stored, storedBytes uint64
+	lastProgress        time.Time
+}
+
+// peerState is what the loop knows of a peer.
+type peerState struct {
+	Peer
+	claim     Claim
+	raw       []byte      // head block, if the peer sent it unasked
+	spent     bool        // the claim has been followed or was not good
+	failures  int         // times in a row that the head block did not come
+	retryAt   time.Time   // when it is asked for again
+	sent      common.Hash // head that we announced last
+	refused   bool        // does not know the end of the present walk
+	slow      bool        // let the last request of the walk run into its timeout
+	lateBytes uint64      // received when it was last late
+}
+
+// directID marks requests that the loop makes outside of the pool.
+const directID = 1 << 63
+
+// Run works until the context is cancelled or the store fails. It returns nil in
+// the first case. It is called once.
+func (d *Downloader) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	l := &loop{
+		cfg: d.cfg, store: d.cfg.Store, log: d.cfg.logger(), now: time.Now(),
+		pool:     pool.New[Peer, common.Hash](d.cfg.Pool),
+		peers:    make(map[Peer]*peerState),
+		nextAsk:  directID,
+		bad:      make(map[common.Hash]bool),
+		checks:   make(chan checkTask),
+		writes:   make(chan []store.Record),
+		corrupt:  make(map[common.Hash]bool),
+		linkWake: make(chan struct{}, 1),
+	}
+	var wg sync.WaitGroup
+	for range d.cfg.checkers() {
+		wg.Go(func() { check(ctx, d, l.checks) })
+	}
+	wg.Go(func() { write(ctx, d, l.writes) })
+	wg.Go(func() { link(ctx, d, l.linkWake) })
+	err := l.run(ctx, d.inbox)
+	cancel(err)
+	wg.Wait()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// run is the loop: it lets things happen, then decides, then sleeps.
+func (l *loop) run(ctx context.Context, inbox <-chan message) error {
+	if err := l.resume(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		again, err := l.decide()
+		if err != nil {
+			return err
+		}
+		l.sleep(timer, again)
+
+		// Only offer what there is: a nil channel is never ready.
+		var checks chan<- checkTask
+		var task checkTask
+		if len(l.toCheck) > 0 {
+			checks, task = l.checks, l.toCheck[0]
+		}
+		var writes chan<- []store.Record
+		var batch []store.Record
+		if len(l.toWrite) > 0 && !l.writing {
+			writes, batch = l.writes, l.batch()
+		}
+		select {
+		case m := <-inbox:
+			l.now = time.Now()
+			if err := m.apply(l); err != nil {
+				return err
+			}
+		case checks <- task:
+			l.toCheck[0] = checkTask{}
+			l.toCheck = l.toCheck[1:]
+			continue // nothing to decide
+		case writes <- batch:
+			l.toWrite = l.toWrite[len(batch):]
+			l.writing = true
+			continue
+		case <-timer.C:
+			l.now = time.Now()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// sleep sets the timer to when something is due if nothing happens before.
+func (l *loop) sleep(timer *time.Timer, again bool) {
+	next := l.now.Add(progressInterval)
+	sooner := func(t time.Time) {
+		if t.Before(next) {
+			next = t
+		}
+	}
+	if at, ok := l.pool.NextDeadline(); ok {
+		sooner(at)
+	}
+	if l.target != nil && !l.target.checking {
+		sooner(l.target.deadline)
+	}
+	if p := l.plan; p != nil && !p.Complete && len(l.order) > 0 {
+		if p.asked != nil {
+			sooner(p.deadline)
+		} else {
+			sooner(p.pause)
+		}
+	}
+	if again {
+		sooner(l.now)
+	}
+	timer.Reset(time.Until(next))
+}
+
+// decide does all that can be done now. It reports whether there is more to do
+// without any further event.
+func (l *loop) decide() (again bool, err error) {
+	l.expire()
+	if err := l.unstick(); err != nil {
+		return false, err
+	}
+	if err := l.aim(); err != nil {
+		return false, err
+	}
+	l.walk()
+	if again, err = l.feed(); err != nil {
+		return false, err
+	}
+	for _, r := range l.pool.Reserve(l.now) {
+		r.Peer.GetBlocks(r.ID, r.Keys)
+	}
+	l.progress()
+	return again, nil
+}
+
+// expire takes the work from peers that are late.
+func (l *loop) expire() {
+	for _, late := range l.pool.Expire(l.now) {
+		p := l.peers[late.Peer]
+		l.emit(Late{Peer: p.String(), Keys: late.Keys})
+		// A slow link is no offence: as long as anything arrives from it,
+		// the peer may stay.
+		received := p.Received()
+		if late.Hopeless && received == p.lateBytes {
+			l.drop(p, &Offence{Kind: Useless, Evidence: "it does not answer"})
+		}
+		p.lateBytes = received
+	}
+}
+
+func (l *loop) emit(e Event) {
+	if l.cfg.Listener != nil {
+		l.cfg.Listener(e)
+	}
+}
+
+// drop ends the connection to a peer; Leave will follow.
+func (l *loop) drop(p *peerState, o *Offence) {
+	l.log.Info("dropping peer", "peer", p.String(), "why", o)
+	l.emit(Dropped{p.String(), o})
+	p.spent = true
+	p.Drop(o)
+}
+
+type joined struct {
+	peer  Peer
+	claim Claim
+}
+
+func (m joined) apply(l *loop) error {
+	p := &peerState{Peer: m.peer, claim: m.claim, sent: m.claim.Head}
+	l.peers[m.peer] = p
+	l.order = append(l.order, p)
+	l.pool.Join(l.now, m.peer)
+	if l.plan != nil {
+		l.plan.pause = time.Time{} // somebody new to ask
+	}
+	l.settle = false
+	l.emit(Joined{p.String(), m.claim})
+	return nil
+}
+
+type left struct{ peer Peer }
+
+func (m left) apply(l *loop) error {
+	p := l.peers[m.peer]
+	if p == nil {
+		return nil
+	}
+	delete(l.peers, m.peer)
+	for i, x := range l.order {
+		if x == p {
+			l.order = append(l.order[:i], l.order[i+1:]...)
+			break
+		}
+	}
+	picture := l.peerPicture(p)
+	l.pool.Leave(m.peer)
+	if l.target != nil && l.target.peer == p {
+		l.target = nil
+	}
+	if l.plan != nil && l.plan.asked == p {
+		l.plan.asked = nil
+	}
+	l.settle = false
+	l.emit(Left{picture})
+	return nil
+}

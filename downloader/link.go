@@ -1,0 +1,245 @@
+package downloader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/store"
+)
+
+// errStopped ends the linker's work on a plan that the loop has closed.
+var errStopped = errors.New("downloader: plan closed")
+
+// linker follows the plan from its oldest block upwards: it checks that each
+// block follows its parent, adds up total difficulty, and has the store move the
+// canonical chain. It has its own goroutine and its own cursor.
+type linker struct {
+	d *Downloader
+
+	head   common.Hash   // of the plan that the rest is about
+	next   uint64        // index of the block that is linked next, plus one
+	parent *chain.Header // of that block
+	td     store.Link    // of the parent
+	buf    []byte
+}
+
+// linked reports a step of the linker to the loop.
+type linked struct {
+	head common.Hash // of the plan
+	move store.Move
+	// One of these ends the linker's work for now:
+	done    bool        // the plan is linked up to its head
+	missing common.Hash // a block that was stored cannot be read any more
+	invalid error       // the chain breaks a rule
+	failed  error       // the store
+}
+
+// link is the linker's goroutine.
+func link(ctx context.Context, d *Downloader, wake <-chan struct{}) {
+	l := &linker{d: d}
+	for {
+		select {
+		case <-wake:
+			for ctx.Err() == nil && l.step(ctx) {
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// step links one run of blocks. It reports whether there may be more.
+func (l *linker) step(ctx context.Context) bool {
+	p, ok := l.d.cfg.Store.Plan()
+	if !ok || !p.Complete {
+		return false
+	}
+	r := linked{head: p.Head}
+	more, err := l.run(p, &r)
+	if err != nil {
+		_, isRule := errors.AsType[*chain.RuleError](err)
+		_, isFormat := errors.AsType[*chain.FormatError](err)
+		switch {
+		case errors.Is(err, errStopped):
+			return false
+		case isRule || isFormat:
+			r.invalid = err
+		default:
+			r.failed = err
+		}
+	}
+	if r != (linked{head: p.Head}) {
+		l.d.send(ctx, r)
+	}
+	return more && err == nil
+}
+
+// run links the next blocks of the plan, as many as are stored.
+func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
+	if l.head != p.Head || l.parent == nil {
+		if ok, err := l.open(p, r); !ok || err != nil {
+			return false, err
+		}
+	}
+	if l.next == 0 {
+		r.done = true
+		l.parent = nil
+		return false, nil
+	}
+	from := l.next - min(l.next, linkRun)
+	hashes, err := l.d.cfg.Store.PlanHashes(nil, from, l.next)
+	if err != nil {
+		return false, err
+	}
+	if uint64(len(hashes)) != l.next-from {
+		return false, errStopped
+	}
+	parent, td := l.parent, l.td
+	var run []store.Link
+	for i := len(hashes) - 1; i >= 0; i-- {
+		b, err := l.read(hashes[i], r)
+		if err != nil {
+			return false, err
+		}
+		if b == nil {
+			break
+		}
+		if err := l.d.cfg.Network.CheckLink(parent, &b.Header); err != nil {
+			return false, err
+		}
+		sum, err := l.d.cfg.Network.TotalDifficulty(&td.TD, b)
+		if err != nil {
+			return false, err
+		}
+		td = store.Link{Hash: b.Hash, Parent: b.Parent, Number: b.Number, TD: sum}
+		run = append(run, td)
+		h := b.Header
+		parent = &h
+	}
+	if len(run) == 0 {
+		return false, nil
+	}
+	move, err := l.d.cfg.Store.Link(run)
+	if err != nil {
+		return false, err
+	}
+	r.move = move
+	l.next -= uint64(len(run))
+	l.parent, l.td = parent, td
+	if l.next == 0 {
+		r.done = true
+		l.parent = nil
+		return false, nil
+	}
+	return r.missing == (common.Hash{}) && len(run) == len(hashes), nil
+}
+
+// read returns a stored block, nil if it is not there. Each block has memory of
+// its own, because its header outlives the next read.
+func (l *linker) read(h common.Hash, r *linked) (*chain.Block, error) {
+	raw, err := l.d.cfg.Store.AppendRaw(nil, h)
+	if err != nil {
+		if !isMissing(err) {
+			return nil, err
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			r.missing = h
+		}
+		return nil, nil
+	}
+	return l.d.cfg.Network.ParseBlock(raw)
+}
+
+// open finds where in the plan to go on: linked blocks are at its old end, so the
+// border is found by halving. It reports false if that needs a block that is not
+// stored yet.
+func (l *linker) open(p store.Plan, r *linked) (bool, error) {
+	s := l.d.cfg.Store
+	lo, hi := uint64(0), p.Len // lo..hi: the first index that is linked
+	for lo < hi {
+		mid := (lo + hi) / 2
+		h, err := s.PlanHashes(nil, mid, mid+1)
+		if err != nil {
+			return false, err
+		}
+		if len(h) == 0 {
+			return false, errStopped
+		}
+		_, ok, err := s.Linked(h[0])
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	var parent common.Hash
+	if lo < p.Len {
+		h, err := s.PlanHashes(nil, lo, lo+1)
+		if err != nil {
+			return false, err
+		}
+		parent = h[0]
+	} else {
+		// Nothing of it is linked: the ancestor is named by the oldest block.
+		h, err := s.PlanHashes(nil, p.Len-1, p.Len)
+		if err != nil {
+			return false, err
+		}
+		if len(h) == 0 {
+			return false, errStopped
+		}
+		b, err := l.read(h[0], r)
+		if err != nil || b == nil {
+			return false, err
+		}
+		parent = b.Parent
+	}
+	td, ok, err := s.Linked(parent)
+	if err != nil {
+		return false, err
+	}
+	if !ok {
+		return false, &chain.RuleError{Rule: chain.RuleParent, Number: p.Number - p.Len + 1, Have: parent.Hex(), Want: "a block that is linked here"}
+	}
+	b, err := l.read(parent, r)
+	if err != nil {
+		return false, err
+	}
+	if b == nil {
+		return false, fmt.Errorf("downloader: linked block %x cannot be read", parent)
+	}
+	l.head, l.next, l.parent, l.td = p.Head, lo, &b.Header, td
+	return true, nil
+}
+
+// apply follows up on what the linker did.
+func (m linked) apply(l *loop) error {
+	if m.failed != nil {
+		return m.failed
+	}
+	if m.move.Moved() {
+		l.emit(HeadMoved{m.move})
+	}
+	if l.plan == nil || l.plan.Head != m.head {
+		return nil
+	}
+	switch {
+	case m.invalid != nil:
+		return l.disown(l.plan.source, "its chain breaks a rule: "+m.invalid.Error())
+	case m.missing != (common.Hash{}):
+		l.log.Error("a stored block cannot be read and is fetched again", "hash", m.missing)
+		l.corrupt[m.missing] = true
+		l.pool.Want(m.missing, -1, 0)
+	case m.done:
+		head := l.store.Head()
+		return l.closePlan(Finished{Head: m.head, Moved: head.Hash == m.head})
+	}
+	return nil
+}

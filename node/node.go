@@ -1,0 +1,295 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/peer"
+	"github.com/shoalnet/shoal/pool"
+	"github.com/shoalnet/shoal/store"
+	"github.com/shoalnet/shoal/wire"
+)
+
+// Config says what a node works on. It must not be changed after New.
+type Config struct {
+	Network *chain.Network
+	Store   *store.Store
+	// Listener accepts connections; nil: nobody can connect. Run closes it.
+	Listener net.Listener
+	// Peers are the addresses that are dialled, and dialled again whenever the
+	// connection is lost.
+	Peers []string
+	// Client names the program and its version to the other side.
+	Client string
+	// Pool holds the limits of the downloader's work pool.
+	Pool pool.Config
+	// Events is called with each event of the node and of its downloader, which
+	// are the types of this package and of package downloader. It must return
+	// at once. Calls come from several goroutines. Nil: nobody listens.
+	Events func(any)
+	// Logger is silent if nil.
+	Logger *slog.Logger
+	// Dial opens a connection; nil: TCP.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+}
+
+// DialFailed: an address could not be connected to, or the session with it is
+// over. It will be tried again.
+type DialFailed struct {
+	Addr  string
+	Err   error
+	Again time.Duration // when
+}
+
+// NoChain: a peer that is connected does not serve a chain.
+type NoChain struct{ Addr string }
+
+// The limits of a node.
+const (
+	// maxSessions bounds the connections of both directions. Each may hold one
+	// answer of up to 10 MiB while it arrives.
+	maxSessions = 64
+
+	// maxStrangers bounds the accepted connections whose handshake is not over.
+	// They cost a few kilobytes each; more than that are closed at once.
+	maxStrangers = 128
+
+	// dialTimeout is how long a connection may take.
+	dialTimeout = 10 * time.Second
+
+	// redialMin and redialMax bound the time until a lost or refused connection
+	// is tried again. It doubles with each failure in a row.
+	redialMin = 500 * time.Millisecond
+	redialMax = time.Minute
+
+	// goodSession is how long a session must have lasted for the next try to
+	// be as soon as after the first failure.
+	goodSession = 10 * time.Second
+)
+
+// Node is a node of the network. Make one with [New] and call [Node.Run].
+type Node struct {
+	cfg     Config
+	log     *slog.Logger
+	down    *downloader.Downloader
+	session peer.Config
+	ctx     context.Context // of Run
+
+	mu struct {
+		sync.Mutex
+		ids map[wire.NodeID]bool // of the peers that are connected
+	}
+}
+
+// New returns a node. It fails if the network's genesis block is none.
+func New(cfg Config) (*Node, error) {
+	genesis, err := cfg.Network.GenesisBlock()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, log: cfg.Logger}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	n.mu.ids = make(map[wire.NodeID]bool)
+	n.down = downloader.New(downloader.Config{
+		Network: cfg.Network, Store: cfg.Store, Pool: cfg.Pool, Logger: n.log,
+		Listener: func(e downloader.Event) { n.cfg.emit(e) },
+	})
+	n.session = peer.Config{
+		Network: cfg.Network.ID, Genesis: genesis.Hash, Client: cfg.Client,
+		Status: func() peer.Status {
+			h := cfg.Store.Head()
+			return peer.Status{TD: h.TD, Head: h.Hash}
+		},
+		Hash: chain.HashOf, Chain: served{cfg.Store, n.log}, Handler: (*handler)(n), Admit: n.admit, Logger: n.log,
+	}
+	// Nobody checks who a node is: the id only tells one from another.
+	rand.Read(n.session.Node[:])
+	if cfg.Listener != nil {
+		if a, ok := cfg.Listener.Addr().(*net.TCPAddr); ok {
+			n.session.Port = uint16(a.Port)
+		}
+	}
+	return n, nil
+}
+
+func (c *Config) emit(e any) {
+	if c.Events != nil {
+		c.Events(e)
+	}
+}
+
+// Run runs the node until the context is cancelled, when it returns nil, or until
+// it cannot go on. It is called once.
+func (n *Node) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	n.ctx = ctx
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := n.down.Run(ctx); err != nil {
+			cancel(err)
+		}
+	})
+	if n.cfg.Listener != nil {
+		stop := context.AfterFunc(ctx, func() { n.cfg.Listener.Close() })
+		defer stop()
+		wg.Go(func() { cancel(n.accept(ctx)) })
+	}
+	for _, addr := range n.cfg.Peers {
+		wg.Go(func() { n.keepDialling(ctx, addr) })
+	}
+	<-ctx.Done()
+	wg.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// accept takes connections until the context is cancelled.
+func (n *Node) accept(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, maxStrangers+maxSessions) // one for each connection
+	for {
+		conn, err := n.cfg.Listener.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			// Out of file descriptors, for one: wait for some to be closed.
+			n.log.Warn("accepting a connection", "err", err)
+			select {
+			case <-time.After(redialMin):
+				continue
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		select {
+		case slots <- struct{}{}:
+			wg.Go(func() {
+				defer func() { <-slots }()
+				n.run(ctx, conn, true)
+			})
+		default:
+			conn.Close()
+		}
+	}
+}
+
+// run runs one session, and forgets its id at the end.
+func (n *Node) run(ctx context.Context, conn net.Conn, inbound bool) error {
+	s := peer.New(conn, inbound, &n.session)
+	err := s.Run(ctx)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if errors.Is(err, errTaken) {
+		return err
+	}
+	delete(n.mu.ids, s.Hello().Node)
+	return err
+}
+
+// errTaken marks the refusal of a node id that another session has.
+var errTaken = errors.New("node: already connected")
+
+// admit refuses a second session with the same peer, and more sessions than the
+// node has room for.
+func (n *Node) admit(s *peer.Session) error {
+	id := s.Hello().Node
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.mu.ids[id]:
+		return errors.Join(errTaken, &peer.Disconnected{Reason: wire.ReasonAlreadyConnected})
+	case len(n.mu.ids) >= maxSessions:
+		return &peer.Disconnected{Reason: wire.ReasonTooManyPeers}
+	}
+	n.mu.ids[id] = true
+	return nil
+}
+
+// keepDialling holds a connection to an address.
+func (n *Node) keepDialling(ctx context.Context, addr string) {
+	wait := redialMin
+	for {
+		began := time.Now()
+		err := n.dial(ctx, addr)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) >= goodSession {
+			wait = redialMin
+		}
+		n.cfg.emit(DialFailed{addr, err, wait})
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		wait = min(2*wait, redialMax)
+	}
+}
+
+func (n *Node) dial(ctx context.Context, addr string) error {
+	dial := n.cfg.Dial
+	if dial == nil {
+		dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", addr)
+		}
+	}
+	c, cancel := context.WithTimeout(ctx, dialTimeout)
+	conn, err := dial(c, addr)
+	cancel()
+	if err != nil {
+		return err
+	}
+	return n.run(ctx, conn, false)
+}
+
+// served is the store as sessions serve it.
+type served struct {
+	store *store.Store
+	log   *slog.Logger
+}
+
+func (c served) AppendAncestors(dst []common.Hash, hash common.Hash, max int) ([]common.Hash, error) {
+	hashes, err := c.store.AppendAncestors(dst, hash, max)
+	if errors.Is(err, store.ErrNotFound) {
+		return dst, nil
+	}
+	return hashes, err
+}
+
+func (c served) AppendBlock(dst []byte, hash common.Hash) ([]byte, bool, error) {
+	raw, err := c.store.AppendRaw(dst, hash)
+	if _, corrupt := errors.AsType[*store.CorruptError](err); corrupt {
+		c.log.Error("a stored block cannot be served", "err", err)
+		return dst, false, nil
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return dst, false, nil
+	}
+	return raw, err == nil, err
+}
+
+func (c served) BlockSize(hash common.Hash) (int, bool, error) {
+	size, err := c.store.Size(hash)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, false, nil
+	}
+	return size, err == nil, err
+}
