@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shoalnet/shoal/archive"
+	"github.com/shoalnet/shoal/store"
+)
+
+func newImport() *cobra.Command {
+	o := &options{}
+	cmd := &cobra.Command{
+		Use:   "import FILE...",
+		Short: "Import blocks from chain files",
+		Long: `Import blocks from era1 archives, from RLP streams as "geth export" writes them,
+or from text files with one block in hexadecimal a line, each plain or gzipped.
+The content tells which it is. Blocks are checked as they are read. Where a file
+is damaged, the import stops and says where; what came before stays imported.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) (err error) {
+			ui, err := o.ui()
+			if err != nil {
+				return err
+			}
+			st, net, err := o.open(ui.Logger)
+			if err != nil {
+				return err
+			}
+			defer closeStore(st, &err)
+			var total archive.Imported
+			for _, f := range files {
+				r, err := archive.Open(f, net, archive.Options{SkipLinks: true})
+				if err != nil {
+					return err
+				}
+				stop := watchFile("importing "+f, r, ui)
+				done, err := archive.Import(cmd.Context(), r, net, st)
+				stop()
+				r.Close()
+				total.Blocks += done.Blocks
+				total.Added += done.Added
+				if err != nil {
+					return importHint(err, net.Name)
+				}
+			}
+			h := headOf(st.Head())
+			return o.result(map[string]any{"blocks": total.Blocks, "added": total.Added, "head": h}, func() {
+				fmt.Printf("imported %d blocks, %d of them new; head is %v\n", total.Blocks, total.Added, h)
+			})
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
+
+// importHint adds what to do to errors that have a usual cause.
+func importHint(err error, network string) error {
+	if errors.Is(err, archive.ErrGenesis) {
+		return fmt.Errorf("%w; this data directory is for %s: name the file's network with --network, and a directory for it with --datadir", err, network)
+	}
+	return err
+}
+
+func newExport() *cobra.Command {
+	o := &options{}
+	var from, to uint64
+	cmd := &cobra.Command{
+		Use:   "export FILE",
+		Short: "Export the canonical chain to a file that other clients import",
+		Long: `Export blocks of the canonical chain as an RLP stream, which "geth import" and
+this program read. The extension of the file chooses the format: ` + strings.Join(archive.WriteExtensions(), ", ") + `.
+The file appears when it is complete.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			ui, err := o.ui()
+			if err != nil {
+				return err
+			}
+			st, _, err := o.openExisting(ui.Logger)
+			if err != nil {
+				return err
+			}
+			defer closeStore(st, &err)
+			h := st.Head()
+			if !cmd.Flags().Changed("to") {
+				to = h.Number
+			}
+			if from > to {
+				return usage("--from %d is above --to %d", from, to)
+			}
+			if to > h.Number {
+				return usage("--to %d is above the head, which is block %d", to, h.Number)
+			}
+			w, err := archive.Create(args[0])
+			if err != nil {
+				return err
+			}
+			defer w.Abort()
+			stop, step := watchBlocks("exporting", to-from+1, ui)
+			err = archive.Export(cmd.Context(), st, from, to, w, step)
+			stop()
+			if err != nil {
+				return err
+			}
+			if err := w.Commit(); err != nil {
+				return err
+			}
+			blocks, bytes := w.Written()
+			return o.result(map[string]any{"file": args[0], "blocks": blocks, "bytes": bytes, "from": from, "to": to}, func() {
+				fmt.Printf("exported %d blocks, %d to %d, to %s\n", blocks, from, to, args[0])
+			})
+		},
+	}
+	o.add(cmd)
+	cmd.Flags().Uint64Var(&from, "from", 0, "`number` of the first block")
+	cmd.Flags().Uint64Var(&to, "to", math.MaxUint64, "`number` of the last block (default: the head)")
+	cmd.Flags().Lookup("to").DefValue = ""
+	return cmd
+}
+
+func newStatus() *cobra.Command {
+	o := &options{}
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what a data directory holds",
+		Long:  "Show what a data directory holds. The node that uses it must be stopped.",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) (err error) {
+			ui, err := o.ui()
+			if err != nil {
+				return err
+			}
+			st, net, err := o.openExisting(ui.Logger)
+			if err != nil {
+				return err
+			}
+			defer closeStore(st, &err)
+			h := headOf(st.Head())
+			v := map[string]any{"network": net.Name, "genesis": st.Genesis().Hex(), "head": h, "blocks": st.Blocks()}
+			plan, fetching := st.Plan()
+			if fetching {
+				v["fetching"] = planJSON(plan)
+			}
+			return o.result(v, func() {
+				fmt.Printf("network  %s\ngenesis  %s\nhead     %v\nblocks   %d held\n", net.Name, st.Genesis().Hex(), h, st.Blocks())
+				if fetching {
+					fmt.Printf("fetching block %d %s, %d hashes known\n", plan.Number, plan.Head.Hex(), plan.Len)
+				}
+			})
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
+
+// planJSON is how a sync in progress looks in JSON.
+func planJSON(p store.Plan) map[string]any {
+	return map[string]any{"number": p.Number, "hash": p.Head.Hex(), "hashes": p.Len, "all_hashes": p.Complete}
+}
+
+// fileSize is for people: how much a demo or a file weighs.
+func fileSize(path string) int64 {
+	if fi, err := os.Stat(path); err == nil {
+		return fi.Size()
+	}
+	return 0
+}

@@ -1,0 +1,138 @@
+// Command shoal downloads an Ethereum proof-of-work block chain from many peers
+// at once, checks what it can, stores it, and serves it on.
+//
+// It only turns flags into configuration, errors into sentences and exit codes,
+// and events into something to look at. What it does is in the other packages.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run()) }
+
+// The exit codes, as documented in the help of the root command.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitIncomplete  = 3
+	exitInterrupted = 130 // 128 + SIGINT, as shells have it
+)
+
+// exitError gives an error an exit code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func usage(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+func incomplete(format string, args ...any) error {
+	return &exitError{exitIncomplete, fmt.Errorf(format, args...)}
+}
+
+func run() int {
+	// The first signal asks to stop; a second one kills at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	defer stop()
+
+	err := newRoot().ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "shoal: interrupted; what has been stored stays, run the command again to go on")
+		return exitInterrupted
+	}
+	fmt.Fprintln(os.Stderr, "shoal:", err)
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	return exitFailure
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "shoal",
+		Short: "Download a proof-of-work block chain from many peers at once, and serve it on",
+		Long: `Shoal downloads an Ethereum proof-of-work block chain from many peers at once,
+trusts none of them, and serves it on. It speaks network protocol 30 of 2014.
+
+Exit codes:
+  0    done
+  1    failed; the last line of standard error says why
+  2    wrong use of the command line
+  3    sync: not everything that the peers offer could be fetched
+  130  interrupted before the end (node stops with 0)`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%w (see %q)", err, cmd.CommandPath()+" --help")
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(
+		newDemo(), newNode(), newSync(), newImport(), newExport(), newStatus(), newVersion(),
+	)
+	wrapArgs(root)
+	return root
+}
+
+// wrapArgs makes mistakes in the arguments of any command a matter of usage.
+func wrapArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usage("%w (see %q)", err, c.CommandPath()+" --help")
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		wrapArgs(c)
+	}
+}
+
+func newVersion() *cobra.Command {
+	o := &options{}
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.result(map[string]any{"version": version(), "protocol": protocol}, func() {
+				fmt.Printf("shoal %s, network protocol %d\n", version(), protocol)
+			})
+		},
+	}
+	o.addJSON(cmd)
+	return cmd
+}
+
+// version is what the Go tool recorded in the binary.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/holiman/uint256"
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/store"
+	"github.com/shoalnet/shoal/wire"
+)
+
+const protocol = wire.Version
+
+// options are the flags that commands have in common.
+type options struct {
+	dataDir  string
+	network  string
+	logLevel string
+	json     bool
+}
+
+func (o *options) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.dataDir, "datadir", defaultDataDir(), "`directory` that holds the chain")
+	o.addNetwork(cmd)
+	o.addLog(cmd)
+	o.addJSON(cmd)
+}
+
+func (o *options) addNetwork(cmd *cobra.Command) {
+	var names []string
+	for _, n := range chain.Networks() {
+		names = append(names, n.Name)
+	}
+	cmd.Flags().StringVar(&o.network, "network", "", "`name` of the network: "+strings.Join(names, ", ")+
+		" (default: that of the data directory; mainnet for a new one)")
+}
+
+func (o *options) addLog(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.logLevel, "log-level", "info", "`level` of what is logged: debug, info, warn, error")
+}
+
+func (o *options) addJSON(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object on standard output at the end, nothing else")
+}
+
+func defaultDataDir() string {
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".shoal")
+	}
+	return ".shoal"
+}
+
+// ui is how a command talks to a person while it works: by log lines and bars on
+// standard error, which do not get into each other's way.
+type ui struct {
+	*slog.Logger
+	out *lineWriter
+}
+
+// ui returns the command's ui.
+func (o *options) ui() (*ui, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return nil, usage("--log-level %q: there are debug, info, warn and error", o.logLevel)
+	}
+	out := &lineWriter{to: os.Stderr}
+	if isTerminal(os.Stderr) && os.Getenv("NO_COLOR") == "" {
+		return &ui{slog.New(tint.NewHandler(out, &tint.Options{Level: level, TimeFormat: "15:04:05"})), out}, nil
+	}
+	return &ui{slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})), out}, nil
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// result prints the result of a command: as one JSON object, or by the function
+// that prints it for people.
+func (o *options) result(v any, people func()) error {
+	if !o.json {
+		people()
+		return nil
+	}
+	enc := json.NewEncoder(os.Stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// findNetwork returns the network of the flag, or that of the data directory.
+func (o *options) findNetwork() (*chain.Network, error) {
+	name := o.network
+	if name == "" {
+		name = chain.Mainnet.Name
+		st, err := store.Open(o.dataDir, store.Options{MustExist: true})
+		switch {
+		case err == nil:
+			name = st.Network()
+			if err := st.Close(); err != nil {
+				return nil, err
+			}
+		case !errors.Is(err, store.ErrNotExist):
+			return nil, err
+		}
+	}
+	net, err := chain.NetworkByName(name)
+	if err != nil {
+		return nil, usage("--network: %w", err)
+	}
+	return net, nil
+}
+
+// open opens the store, which is made if there is none.
+func (o *options) open(log *slog.Logger) (*store.Store, *chain.Network, error) {
+	net, err := o.findNetwork()
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := openStore(o.dataDir, net, log, false)
+	return st, net, err
+}
+
+// openExisting is open for commands that only read.
+func (o *options) openExisting(log *slog.Logger) (*store.Store, *chain.Network, error) {
+	net, err := o.findNetwork()
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := openStore(o.dataDir, net, log, true)
+	return st, net, err
+}
+
+func openStore(dir string, net *chain.Network, log *slog.Logger, mustExist bool) (*store.Store, error) {
+	b, err := net.GenesisBlock()
+	if err != nil {
+		return nil, err
+	}
+	td, err := net.TotalDifficulty(new(uint256.Int), b)
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(dir, store.Options{
+		Network:   net.Name,
+		Genesis:   store.Genesis{Record: store.Record{Hash: b.Hash, Number: 0, Raw: b.Raw()}, TD: td},
+		Logger:    log,
+		MustExist: mustExist,
+	})
+}
+
+// closeStore closes the store and reports the error if there is no other.
+func closeStore(st *store.Store, err *error) {
+	if e := st.Close(); e != nil && *err == nil {
+		*err = e
+	}
+}
+
+// head is how a head looks in JSON.
+type head struct {
+	Number uint64      `json:"number"`
+	Hash   string      `json:"hash"`
+	TD     json.Number `json:"td"`
+}
+
+func headOf(h store.Head) head { return head{h.Number, h.Hash.Hex(), json.Number(h.TD.Dec())} }
+
+func (h head) String() string {
+	return fmt.Sprintf("block %d %s, total difficulty %s", h.Number, h.Hash, h.TD)
+}
