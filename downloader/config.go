@@ -174,6 +174,9 @@ const (
 	// linkRun is how many blocks are linked in one atomic step.
 	linkRun = 512
 
+	// feedRun is how many hashes are taken from the plan at once.
+	feedRun = 512
+
 	// feedStep bounds how many hashes of the plan are looked up in the store in
 	// one go, so that the loop stays awake while it passes over what is stored.
 	feedStep = 4096

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -18,7 +19,8 @@ import (
 // other methods, which are safe for concurrent use.
 type Downloader struct {
 	cfg   Config
-	inbox chan message // many senders; never closed; a few slots against needless switches
+	inbox chan message  // many senders; never closed; a few slots against needless switches
+	plans atomic.Uint64 // counts the plans that were taken up, for the linker
 }
 
 // message is an event for the loop.
@@ -74,10 +76,12 @@ type loop struct {
 	order   []*peerState // by time of joining
 	nextAsk uint64       // ids of requests that are not the pool's
 
-	target *target // the chain whose head is being fetched
-	plan   *plan   // the chain that is being fetched
-	bad    map[common.Hash]bool
-	settle bool // Settled has been sent since something happened
+	target  *target               // the chain whose head is being fetched
+	plan    *plan                 // the chain that is being fetched
+	places  map[common.Hash]place // of the blocks that the pool fetches for the plan
+	bad     map[common.Hash]bool  // heads of chains that break a rule
+	suspect map[common.Hash]bool  // heads whose hashes somebody lied about
+	settle  bool                  // Settled has been sent since something happened
 
 	toCheck  []checkTask
 	checks   chan checkTask // to the checkers; unbuffered
@@ -86,6 +90,7 @@ type loop struct {
 	writes   chan []store.Record // to the writer; unbuffered
 	corrupt  map[common.Hash]bool
 	linkWake chan struct{} // one slot; to the linker
+	plans    *atomic.Uint64
 
 	stored, storedBytes uint64
 	lastProgress        time.Time
@@ -95,10 +100,12 @@ type loop struct {
 type peerState struct {
 	Peer
 	claim     Claim
-	raw       []byte      // head block, if the peer sent it unasked
-	spent     bool        // the claim has been followed or was not good
-	failures  int         // times in a row that the head block did not come
-	retryAt   time.Time   // when it is asked for again
+	raw       []byte    // head block, if the peer sent it unasked
+	spent     bool      // the claim has been followed or was not good
+	failures  int       // times in a row that the head block did not come
+	retryAt   time.Time // when it is asked for again
+	heads     uint64    // head blocks that it brought, which no pool knows of
+	headBytes uint64
 	sent      common.Hash // head that we announced last
 	refused   bool        // does not know the end of the present walk
 	slow      bool        // let the last request of the walk run into its timeout
@@ -118,8 +125,11 @@ func (d *Downloader) Run(ctx context.Context) error {
 		peers:    make(map[Peer]*peerState),
 		nextAsk:  directID,
 		bad:      make(map[common.Hash]bool),
+		places:   make(map[common.Hash]place),
+		suspect:  make(map[common.Hash]bool),
 		checks:   make(chan checkTask),
 		writes:   make(chan []store.Record),
+		plans:    &d.plans,
 		corrupt:  make(map[common.Hash]bool),
 		linkWake: make(chan struct{}, 1),
 	}
@@ -299,8 +309,8 @@ func (m left) apply(l *loop) error {
 	if l.target != nil && l.target.peer == p {
 		l.target = nil
 	}
-	if l.plan != nil && l.plan.asked == p {
-		l.plan.asked = nil
+	if l.plan != nil {
+		l.plan.forget(p)
 	}
 	l.settle = false
 	l.emit(Left{picture})

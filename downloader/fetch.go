@@ -103,6 +103,12 @@ func (m checked) apply(l *loop) error {
 			continue
 		}
 		l.toWrite = append(l.toWrite, store.Record{Hash: b.Hash, Number: m.blocks[i].Number, Raw: b.Raw})
+		if at, ok := l.places[b.Hash]; ok {
+			delete(l.places, b.Hash)
+			if _, err := l.located(m.blocks[i], at); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

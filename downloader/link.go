@@ -20,11 +20,11 @@ var errStopped = errors.New("downloader: plan closed")
 type linker struct {
 	d *Downloader
 
-	head   common.Hash   // of the plan that the rest is about
+	plan   uint64        // which one the rest is about
 	next   uint64        // index of the block that is linked next, plus one
 	parent *chain.Header // of that block
 	td     store.Link    // of the parent
-	buf    []byte
+	at     uint64        // index of the block that is being looked at
 }
 
 // linked reports a step of the linker to the loop.
@@ -35,6 +35,7 @@ type linked struct {
 	done    bool        // the plan is linked up to its head
 	missing common.Hash // a block that was stored cannot be read any more
 	invalid error       // the chain breaks a rule
+	index   uint64      // of the block that breaks it
 	failed  error       // the store
 }
 
@@ -61,18 +62,19 @@ func (l *linker) step(ctx context.Context) bool {
 	r := linked{head: p.Head}
 	more, err := l.run(p, &r)
 	if err != nil {
+		l.parent = nil // whatever goes on, it begins anew
 		_, isRule := errors.AsType[*chain.RuleError](err)
 		_, isFormat := errors.AsType[*chain.FormatError](err)
 		switch {
 		case errors.Is(err, errStopped):
 			return false
 		case isRule || isFormat:
-			r.invalid = err
+			r.invalid, r.index = err, l.at
 		default:
 			r.failed = err
 		}
 	}
-	if r != (linked{head: p.Head}) {
+	if r.done || r.failed != nil || r.invalid != nil || r.missing != (common.Hash{}) || r.move.Moved() {
 		l.d.send(ctx, r)
 	}
 	return more && err == nil
@@ -80,7 +82,8 @@ func (l *linker) step(ctx context.Context) bool {
 
 // run links the next blocks of the plan, as many as are stored.
 func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
-	if l.head != p.Head || l.parent == nil {
+	if current := l.d.plans.Load(); l.plan != current || l.parent == nil {
+		l.plan = current
 		if ok, err := l.open(p, r); !ok || err != nil {
 			return false, err
 		}
@@ -101,6 +104,7 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 	parent, td := l.parent, l.td
 	var run []store.Link
 	for i := len(hashes) - 1; i >= 0; i-- {
+		l.at = from + uint64(i)
 		b, err := l.read(hashes[i], r)
 		if err != nil {
 			return false, err
@@ -206,6 +210,7 @@ func (l *linker) open(p store.Plan, r *linked) (bool, error) {
 		return false, err
 	}
 	if !ok {
+		l.at = p.Len - 1
 		return false, &chain.RuleError{Rule: chain.RuleParent, Number: p.Number - p.Len + 1, Have: parent.Hex(), Want: "a block that is linked here"}
 	}
 	b, err := l.read(parent, r)
@@ -215,7 +220,7 @@ func (l *linker) open(p store.Plan, r *linked) (bool, error) {
 	if b == nil {
 		return false, fmt.Errorf("downloader: linked block %x cannot be read", parent)
 	}
-	l.head, l.next, l.parent, l.td = p.Head, lo, &b.Header, td
+	l.next, l.parent, l.td = lo, &b.Header, td
 	return true, nil
 }
 
@@ -232,7 +237,12 @@ func (m linked) apply(l *loop) error {
 	}
 	switch {
 	case m.invalid != nil:
-		return l.disown(l.plan.source, "its chain breaks a rule: "+m.invalid.Error())
+		if e, ok := errors.AsType[*chain.RuleError](m.invalid); ok && e.Rule == chain.RuleParent {
+			// The block is what its hash says, and has another parent than
+			// the hash that was named next.
+			return l.disown(l.plan.giverOf(m.index+1), "it named a hash that is not the parent's: "+m.invalid.Error())
+		}
+		return l.invalid("its chain breaks a rule: " + m.invalid.Error())
 	case m.missing != (common.Hash{}):
 		l.log.Error("a stored block cannot be read and is fetched again", "hash", m.missing)
 		l.corrupt[m.missing] = true

@@ -38,6 +38,8 @@ func (l *loop) picture() Progress {
 
 func (l *loop) peerPicture(p *peerState) PeerProgress {
 	s, _ := l.pool.PeerStats(p.Peer)
+	s.Useful += p.heads
+	s.UsefulBytes += p.headBytes
 	return PeerProgress{Name: p.String(), Claim: p.claim, Received: p.Received(), PeerStats: s}
 }
 

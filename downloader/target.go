@@ -18,7 +18,8 @@ type target struct {
 	id       uint64 // of the request for the head block
 	deadline time.Time
 	received uint64 // bytes from the peer when the deadline was set
-	checking bool   // it has arrived
+	checking bool   // it is here
+	served   bool   // and was fetched for it
 }
 
 // aim chooses the next chain when none is being fetched: of the peers that claim
@@ -137,7 +138,7 @@ func (l *loop) answerTarget(p *peerState, a Answer) {
 	}
 	for _, b := range a.Blocks {
 		if b.Hash == t.claim.Head {
-			t.checking = true
+			t.checking, t.served = true, true
 			l.check(checkTask{peer: p.Peer, blocks: []Block{b}, target: true})
 			return
 		}
@@ -157,6 +158,10 @@ func (l *loop) targetChecked(b *chain.Block) error {
 	}
 	l.target = nil
 	t.peer.raw, t.peer.failures = nil, 0
+	if t.served {
+		t.peer.heads++
+		t.peer.headBytes += uint64(len(b.Raw()))
+	}
 	if b.Number == 0 {
 		t.peer.spent = true
 		l.drop(t.peer, &Offence{Kind: Lie, Evidence: fmt.Sprintf("its head %x… is a genesis block, and not ours", b.Hash[:4])})

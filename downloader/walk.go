@@ -6,6 +6,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/store"
 )
 
@@ -13,8 +14,10 @@ import (
 // where we are in it.
 type plan struct {
 	store.Plan
-	source *peerState // who claimed it; nil after a restart
+	source *peerState // who claimed it; nil after a restart, or if it has left
 	last   common.Hash
+	givers []giver // who named which hashes, youngest first
+	solo   bool    // only the source is asked: then it is clear who lies
 
 	asked    *peerState // who is asked for the next hashes, nil if nobody
 	deadline time.Time  // of the answer
@@ -30,13 +33,60 @@ type plan struct {
 	rank       int64
 }
 
+// giver is who named the hashes of a plan from an index on.
+type giver struct {
+	from uint64
+	peer *peerState
+}
+
+// giverOf returns who named the hash at an index, nil if that is not known.
+func (p *plan) giverOf(i uint64) *peerState {
+	for n := len(p.givers) - 1; n >= 0; n-- {
+		if p.givers[n].from <= i {
+			return p.givers[n].peer
+		}
+	}
+	return nil
+}
+
+// onlyGiver returns who named all hashes, nil if there are several.
+func (p *plan) onlyGiver() *peerState {
+	if len(p.givers) == 0 {
+		return nil
+	}
+	for _, g := range p.givers[1:] {
+		if g.peer != p.givers[0].peer {
+			return nil
+		}
+	}
+	return p.givers[0].peer
+}
+
+// forget is called when a peer has left: whatever it said, it cannot be asked.
+func (p *plan) forget(gone *peerState) {
+	if p.asked == gone {
+		p.asked = nil
+	}
+	if p.source == gone {
+		p.source, p.solo = nil, false
+	}
+	for i := range p.givers {
+		if p.givers[i].peer == gone {
+			p.givers[i].peer = nil
+		}
+	}
+}
+
 // openPlan takes up the plan that is in the store.
 func (l *loop) openPlan(source *peerState) error {
 	sp, ok := l.store.Plan()
 	if !ok {
 		return nil
 	}
-	l.plan = &plan{Plan: sp, source: source, old: sp.Len, moved: l.now}
+	l.plan = &plan{Plan: sp, source: source, old: sp.Len, moved: l.now, solo: source != nil && l.suspect[sp.Head]}
+	if sp.Len > 1 {
+		l.plan.givers = []giver{{1, nil}} // of an earlier process
+	}
 	last, err := l.store.PlanHashes(nil, sp.Len-1, sp.Len)
 	if err != nil {
 		return err
@@ -45,6 +95,7 @@ func (l *loop) openPlan(source *peerState) error {
 	for _, p := range l.order {
 		p.refused, p.slow = false, false
 	}
+	l.plans.Add(1)
 	l.poke()
 	if sp.Complete {
 		return nil
@@ -107,7 +158,7 @@ func (l *loop) guide() *peerState {
 	for _, patient := range []bool{false, true} {
 		for i := range l.order {
 			c := l.order[(p.turn+i)%len(l.order)]
-			if !c.refused && (patient || !c.slow) {
+			if !c.refused && (patient || !c.slow) && (!p.solo || c == p.source) {
 				p.turn = (p.turn + i + 1) % len(l.order)
 				return c
 			}
@@ -166,7 +217,7 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 	for _, h := range hashes {
 		i := p.Len + uint64(n)
 		if i > p.Number {
-			return l.disown(from, "its chain of hashes goes on below the genesis block")
+			return l.mislaid(from, "the chain of hashes goes on below the genesis block")
 		}
 		number := p.numberAt(i)
 		// Above our head nothing of the canonical chain can be met. A side
@@ -179,17 +230,17 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 			}
 			if linked {
 				if link.Number != number {
-					return l.disown(from, fmt.Sprintf("its chain of hashes meets block %d where block %d must be", link.Number, number))
+					return l.mislaid(from, fmt.Sprintf("the chain of hashes meets block %d where block %d must be", link.Number, number))
 				}
 				complete = true
 				break
 			}
 			if number == 0 {
-				return l.disown(from, "its chain of hashes ends at another genesis block")
+				return l.mislaid(from, "the chain of hashes ends at another genesis block")
 			}
 		}
 		if h == p.Head || h == p.last {
-			return l.disown(from, "its chain of hashes runs in a circle")
+			return l.mislaid(from, "the chain of hashes runs in a circle")
 		}
 		n++
 	}
@@ -201,6 +252,9 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 		return err
 	}
 	if n > 0 {
+		if len(p.givers) == 0 || p.givers[len(p.givers)-1].peer != from {
+			p.givers = append(p.givers, giver{p.Len, from})
+		}
 		p.last = hashes[n-1]
 		p.Len += uint64(n)
 		p.moved = l.now
@@ -236,10 +290,10 @@ func (l *loop) probe() error {
 	}
 	b, err := l.cfg.Network.ParseBlock(raw)
 	if err != nil {
-		return l.disown(p.source, "its chain has a block that is none: "+err.Error())
+		return l.invalid("its chain has a block that is none: " + err.Error())
 	}
 	if b.Number != p.numberAt(p.Len-1) {
-		return l.disown(p.source, fmt.Sprintf("its chain has block %d where block %d must be", b.Number, p.numberAt(p.Len-1)))
+		return l.mislaid(p.giverOf(p.Len-1), fmt.Sprintf("the chain of hashes has block %d where block %d must be", b.Number, p.numberAt(p.Len-1)))
 	}
 	_, linked, err := l.store.Linked(b.Parent)
 	if err != nil {
@@ -255,34 +309,64 @@ func (l *loop) probe() error {
 	return nil
 }
 
-// disown gives up the plan because its hashes cannot be a chain.
-func (l *loop) disown(who *peerState, why string) error {
-	if who != nil {
-		l.drop(who, &Offence{Kind: Lie, Evidence: why})
+// mislaid gives up the plan because a hash is missing or too many somewhere above
+// where this showed. If one peer has named them all, it has lied. Otherwise it is
+// not known who did: then the next walk of this chain asks only the peer that
+// claims it. The chain itself may well be good.
+func (l *loop) mislaid(last *peerState, why string) error {
+	p := l.plan
+	if only := p.onlyGiver(); only != nil || len(p.givers) == 0 {
+		return l.disown(last, why)
 	}
-	return l.abandon(why)
+	l.remember(l.suspect, p.Head)
+	return l.closePlan(Abandoned{p.Head, why})
 }
 
-// abandon gives up the plan. The blocks that have been fetched stay.
-func (l *loop) abandon(why string) error {
+// disown gives up the plan because of what a peer said about it.
+func (l *loop) disown(who *peerState, why string) error {
 	p := l.plan
-	l.log.Warn("giving up a chain", "head", p.Head, "number", p.Number, "why", why)
-	if len(l.bad) >= badHeads {
-		clear(l.bad) // bounded; the worst is that a bad chain is tried once more
+	if who != nil && l.peers[who.Peer] == who {
+		l.drop(who, &Offence{Kind: Lie, Evidence: why})
+	} else {
+		l.remember(l.suspect, p.Head)
 	}
-	l.bad[p.Head] = true
 	return l.closePlan(Abandoned{p.Head, why})
+}
+
+// invalid gives up the plan because its blocks are not a chain that we accept,
+// whoever serves it. The one who claimed it is responsible.
+func (l *loop) invalid(why string) error {
+	l.remember(l.bad, l.plan.Head)
+	return l.disown(l.plan.source, why)
+}
+
+// remember puts a hash into a bounded set. When that is full it begins anew: the
+// worst is that something is tried once more.
+func (l *loop) remember(set map[common.Hash]bool, h common.Hash) {
+	if len(set) >= badHeads {
+		clear(set)
+	}
+	set[h] = true
 }
 
 // closePlan forgets the plan and what the pool still wants for it.
 func (l *loop) closePlan(e Event) error {
+	l.log.Debug("plan closed", "event", e)
 	if err := l.store.DropPlan(); err != nil {
 		return err
 	}
 	l.plan = nil
 	l.pool.CancelWanted()
+	clear(l.places)
 	l.emit(e)
 	return nil
+}
+
+// place is where in the plan a block that is being fetched belongs: what the
+// list says its parent is, and who said so. Once the block is here, it tells.
+type place struct {
+	index  uint64
+	parent common.Hash
 }
 
 // feed gives the pool hashes of the plan that are not stored.
@@ -292,13 +376,11 @@ func (l *loop) feed() (again bool, err error) {
 		return false, nil
 	}
 	for looked := 0; l.pool.Len() < l.cfg.window(); {
-		var from, to uint64
+		// While the walk goes on, from the young end; the last hash waits
+		// until the next one is known. Then from the old end.
+		from, to := p.young, min(p.Len-1, p.young+feedRun)
 		if p.Complete {
-			to = p.old
-			from = max(p.young, to-min(to, 512))
-		} else {
-			from = p.young
-			to = min(p.Len, from+512)
+			from, to = max(p.young, p.old-min(p.old, feedRun)), p.old
 		}
 		if from >= to {
 			return false, nil
@@ -306,25 +388,11 @@ func (l *loop) feed() (again bool, err error) {
 		if looked >= feedStep {
 			return true, nil
 		}
-		hashes, err := l.store.PlanHashes(nil, from, to)
-		if err != nil {
+		ok, err := l.feedRun(from, to)
+		if err != nil || !ok {
 			return false, err
 		}
-		for i := range hashes {
-			h := hashes[i]
-			if p.Complete { // oldest first
-				h = hashes[len(hashes)-1-i]
-			}
-			held, err := l.store.Has(h)
-			if err != nil {
-				return false, err
-			}
-			if !held {
-				p.rank++
-				l.pool.Want(h, p.rank, 0)
-			}
-		}
-		looked += len(hashes)
+		looked += int(to - from)
 		if p.Complete {
 			p.old = from
 		} else {
@@ -332,4 +400,75 @@ func (l *loop) feed() (again bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+// feedRun gives the pool what is not stored of the hashes with index from up to
+// below to. It reports false if that has shown that the plan is no chain.
+func (l *loop) feedRun(from, to uint64) (bool, error) {
+	p := l.plan
+	// With a neighbour at each end: who lists a block says who its parent is.
+	lo := from - min(from, 1)
+	hashes, err := l.store.PlanHashes(nil, lo, to+1)
+	if err != nil {
+		return false, err
+	}
+	at := func(i uint64) common.Hash {
+		if n := i - lo; n < uint64(len(hashes)) {
+			return hashes[n]
+		}
+		return common.Hash{} // the end of the plan: no word about its parent
+	}
+	held := make([]bool, to-lo)
+	for i := lo; i < to; i++ {
+		if held[i-lo], err = l.store.Has(at(i)); err != nil {
+			return false, err
+		}
+	}
+	for n := range to - from {
+		i := from + n
+		if p.Complete { // oldest first
+			i = to - 1 - n
+		}
+		if held[i-lo] {
+			continue
+		}
+		if i > lo && held[i-1-lo] {
+			// Its child is here already and knows better than any list.
+			ok, err := l.confirm(i-1, at(i-1), at(i))
+			if err != nil || !ok {
+				return false, err
+			}
+		}
+		p.rank++
+		l.places[at(i)] = place{i, at(i + 1)}
+		l.pool.Want(at(i), p.rank, 0)
+	}
+	return true, nil
+}
+
+// confirm checks that a stored block of the plan has the parent that the plan
+// says. It reports false if not; then the plan is closed.
+func (l *loop) confirm(index uint64, hash, parent common.Hash) (bool, error) {
+	raw, err := l.store.AppendRaw(nil, hash)
+	if err != nil {
+		if isMissing(err) {
+			return true, nil // the linker will see to it
+		}
+		return false, err
+	}
+	b, err := l.cfg.Network.ParseBlock(raw)
+	if err != nil {
+		return false, l.invalid("its chain has a block that is none: " + err.Error())
+	}
+	return l.located(b, place{index, parent})
+}
+
+// located checks a block of the plan against what the plan says of it. It reports
+// false if it does not fit; then the plan is closed. The block is what its hash
+// says, so whoever named the next hash has lied.
+func (l *loop) located(b *chain.Block, at place) (bool, error) {
+	if at.parent == (common.Hash{}) || b.Parent == at.parent {
+		return true, nil
+	}
+	return false, l.disown(l.plan.giverOf(at.index+1), fmt.Sprintf("it named %x… as the parent of block %d, which is %x…", at.parent[:4], b.Number, b.Parent[:4]))
 }

@@ -1,0 +1,326 @@
+package downloader_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/shoalnet/shoal/downloader"
+)
+
+const ms = time.Millisecond
+
+func TestSyncFromFourPeers(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 3000)
+	inBubble(t, func(t *testing.T, w *world) {
+		var peers []*actor
+		for _, n := range []string{"a", "b", "c", "d"} {
+			peers = append(peers, w.join(&actor{name: n, chain: c, delay: 20 * ms, rate: 1e6}))
+		}
+		w.settled(c)
+		w.once()
+		w.honest(peers...)
+		for _, p := range peers {
+			if p.given == 0 {
+				t.Errorf("%s gave nothing", p.name)
+			}
+		}
+	})
+}
+
+func TestSyncFromServersOf2014(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 300)
+	inBubble(t, func(t *testing.T, w *world) {
+		// The C++ server answers 16 blocks and leaves nothing out; the Python
+		// server 32 hashes; one of PV33 leaves out the genesis block and ends
+		// with an empty list.
+		cpp := w.join(&actor{name: "cpp", chain: c, delay: 20 * ms, most: 16})
+		py := w.join(&actor{name: "py", chain: c, delay: 500 * ms, hashes: 32})
+		pv33 := w.join(&actor{name: "pv33", chain: c, delay: 20 * ms, most: 128,
+			ancestry: func(_ common.Hash, answer []common.Hash) []common.Hash {
+				return slices.DeleteFunc(answer, func(h common.Hash) bool { return h == c.blocks[0].Hash })
+			}})
+		w.settled(c)
+		w.once()
+		w.honest(cpp, py, pv33)
+	})
+}
+
+func TestAShortChain(t *testing.T) {
+	for _, n := range []int{1, 2, 3} {
+		c := grow(t, nil, 0, 1, 0, n)
+		inBubble(t, func(t *testing.T, w *world) {
+			p := w.join(&actor{name: "a", chain: c, delay: 10 * ms})
+			w.settled(c)
+			w.once()
+			w.honest(p)
+		})
+	}
+}
+
+func TestNothingIsFetchedForEqualTotalDifficulty(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 50)
+	inBubble(t, func(t *testing.T, w *world) {
+		w.join(&actor{name: "a", chain: c})
+		w.settled(c)
+		other := grow(t, c, 49, 2, 0, 1)
+		other.td = c.td
+		b := w.join(&actor{name: "b", chain: other})
+		time.Sleep(time.Minute)
+		if b.given+b.walked > 0 {
+			t.Fatalf("a chain of the same total difficulty was asked for")
+		}
+	})
+}
+
+func TestTheHeavierForkWins(t *testing.T) {
+	trunk := grow(t, nil, 0, 1, 0, 200)
+	light := grow(t, trunk, 150, 2, 0, 40)
+	heavy := grow(t, trunk, 120, 3, 0, 90)
+	for _, order := range [][]*branch{{trunk, light, heavy}, {heavy, light, trunk}, {light, heavy, trunk}} {
+		best := slices.MaxFunc(order, func(a, b *branch) int { return a.td.Cmp(&b.td) })
+		inBubble(t, func(t *testing.T, w *world) {
+			for i, c := range order {
+				w.honest(w.join(&actor{name: string(rune('a' + i)), chain: c, delay: 10 * ms}))
+				time.Sleep(time.Second)
+			}
+			w.settled(best)
+			w.once() // what the forks share is fetched once
+		})
+	}
+}
+
+func TestARestartFetchesNothingAgain(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 2000)
+	inBubble(t, func(t *testing.T, w *world) {
+		for round := 0; ; round++ {
+			w.join(&actor{name: "a", chain: c, delay: 10 * ms, rate: 200e3, hashes: 100})
+			w.join(&actor{name: "b", chain: c, delay: 30 * ms, rate: 100e3, hashes: 150})
+			time.Sleep(1500 * ms)
+			if w.store.Head().Hash == c.head().Hash {
+				break
+			}
+			if round > 100 {
+				t.Fatalf("not done after %d rounds", round)
+			}
+			before := w.store.Blocks()
+			w.stop()
+			w.start()
+			if w.store.Blocks() < before {
+				t.Fatal("blocks are lost")
+			}
+			// What was stored is not to be served again.
+			for _, b := range c.blocks {
+				held, err := w.store.Has(b.Hash)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !held {
+					w.mu.Lock()
+					delete(w.served, b.Hash) // it was on its way
+					w.mu.Unlock()
+				}
+			}
+		}
+		w.settled(c)
+		w.once()
+	})
+}
+
+func TestTheWalkGoesOnWhenItsSourceDies(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 2000)
+	inBubble(t, func(t *testing.T, w *world) {
+		a := w.join(&actor{name: "a", chain: c, delay: 50 * ms, hashes: 100, rate: 100e3})
+		time.Sleep(300 * ms)
+		b := w.join(&actor{name: "b", chain: c, delay: 50 * ms, hashes: 100, rate: 100e3, claim: downloader.Claim{Head: c.blocks[0].Hash}})
+		time.Sleep(300 * ms)
+		a.leave()
+		w.settled(c)
+		w.honest(b)
+	})
+}
+
+func TestAllPeersVanishAndReturn(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 1000)
+	inBubble(t, func(t *testing.T, w *world) {
+		a := w.join(&actor{name: "a", chain: c, rate: 100e3, hashes: 200})
+		time.Sleep(2 * time.Second)
+		a.leave()
+		time.Sleep(5 * time.Minute)
+		w.join(&actor{name: "b", chain: c, rate: 100e3, hashes: 200})
+		w.settled(c)
+	})
+}
+
+func TestAHeadThatIsWithheld(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 100)
+	inBubble(t, func(t *testing.T, w *world) {
+		claim := c.claim()
+		claim.TD.AddUint64(&claim.TD, 1000)
+		claim.Head = common.Hash{1}
+		liar := w.join(&actor{name: "liar", chain: c, claim: claim, delay: 10 * ms})
+		mute := w.join(&actor{name: "mute", chain: c, claim: claim, delay: 10 * time.Hour})
+		a := w.join(&actor{name: "a", chain: c, delay: 10 * ms})
+		w.settled(c)
+		w.guilty(downloader.Useless, liar)
+		w.honest(a)
+		time.Sleep(time.Minute)
+		w.guilty(downloader.Useless, mute)
+	})
+}
+
+func TestAJunkBodyConvictsItsServer(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 500)
+	inBubble(t, func(t *testing.T, w *world) {
+		liar := w.join(&actor{name: "liar", chain: c, delay: ms,
+			blocks: func(_ []common.Hash, answer []downloader.Block) []downloader.Block {
+				for i := range answer {
+					if raw := answer[i].Raw; c.at[answer[i].Hash]%7 == 3 {
+						raw[len(raw)-20] ^= 1 // in the last transaction
+					}
+				}
+				return answer
+			}})
+		a := w.join(&actor{name: "a", chain: c, delay: 30 * ms, rate: 1e5})
+		w.settled(c)
+		w.guilty(downloader.Lie, liar)
+		w.honest(a)
+	})
+}
+
+func TestAListThatSkipsOrInsertsAHash(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 500)
+	spoils := map[string]func(common.Hash, []common.Hash) []common.Hash{
+		"skips one": func(_ common.Hash, l []common.Hash) []common.Hash {
+			if len(l) > 50 {
+				return slices.Delete(l, 20, 21)
+			}
+			return l
+		},
+		"inserts one": func(_ common.Hash, l []common.Hash) []common.Hash {
+			if len(l) > 50 {
+				return slices.Insert(l, 20, common.Hash{7})
+			}
+			return l
+		},
+		"goes in a circle": func(start common.Hash, l []common.Hash) []common.Hash {
+			if len(l) > 50 {
+				return append(l[:50], c.head().Hash)
+			}
+			return l
+		},
+		"never ends": func(start common.Hash, l []common.Hash) []common.Hash {
+			out := make([]common.Hash, 100)
+			for i := range out {
+				out[i] = start
+				out[i][0]++
+				out[i][1] = byte(i)
+			}
+			return out
+		},
+		"replaces one": func(_ common.Hash, l []common.Hash) []common.Hash {
+			if len(l) > 50 {
+				l[20] = common.Hash{7}
+			}
+			return l
+		},
+		"swaps two": func(_ common.Hash, l []common.Hash) []common.Hash {
+			if len(l) > 50 {
+				l[20], l[30] = l[30], l[20]
+			}
+			return l
+		},
+	}
+	for name, spoil := range spoils {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				liar := w.join(&actor{name: "liar", chain: c, delay: ms, ancestry: spoil})
+				time.Sleep(100 * ms)
+				var honest []*actor
+				for _, n := range []string{"a", "b", "c"} {
+					honest = append(honest, w.join(&actor{name: n, chain: c, delay: 20 * ms, rate: 200e3}))
+				}
+				w.settled(c)
+				w.honest(honest...)
+				w.guilty(downloader.Lie, liar)
+			})
+		})
+	}
+}
+
+func TestAPeerThatOverstatesItsChainChangesNothing(t *testing.T) {
+	good := grow(t, nil, 0, 1, 0, 200)
+	weak := grow(t, good, 100, 2, 0, 20)
+	inBubble(t, func(t *testing.T, w *world) {
+		w.join(&actor{name: "a", chain: good, delay: 5 * ms})
+		w.settled(good)
+		claim := weak.claim()
+		claim.TD.AddUint64(&good.td, 1)
+		w.join(&actor{name: "b", chain: weak, claim: claim, delay: 5 * ms})
+		w.until("the weak chain", func(e downloader.Event) bool {
+			f, ok := e.(downloader.Finished)
+			return ok && f.Head == weak.head().Hash && !f.Moved
+		})
+		if w.store.Head().Hash != good.head().Hash {
+			t.Fatal("the head has moved to a weaker chain")
+		}
+	})
+}
+
+func TestAnAnnouncedBlockIsTaken(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 50)
+	longer := grow(t, c, 50, 1, 0, 5)
+	inBubble(t, func(t *testing.T, w *world) {
+		a := w.join(&actor{name: "a", chain: c, delay: 5 * ms})
+		b := w.join(&actor{name: "b", chain: c, delay: 5 * ms})
+		w.settled(c)
+		a.chain = longer
+		head := longer.head()
+		w.down.Announced(w.ctx, a, []downloader.Block{{Hash: head.Hash, Raw: slices.Clone(head.Raw())}})
+		w.settled(longer)
+		w.once()
+		if w.served[head.Hash] > 0 {
+			t.Error("the announced block was fetched too")
+		}
+		w.honest(a, b)
+		if len(a.told) > 0 {
+			t.Error("the block was announced to the peer that it came from")
+		}
+		if !slices.Equal(b.told, []common.Hash{head.Hash}) {
+			t.Errorf("the other peer was told of %x", b.told)
+		}
+	})
+}
+
+func TestASilentPeerDoesNotHoldUpTheEnd(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 1000)
+	inBubble(t, func(t *testing.T, w *world) {
+		a := w.join(&actor{name: "a", chain: c, delay: 10 * ms, rate: 300e3})
+		b := w.join(&actor{name: "b", chain: c, delay: 10 * ms, rate: 300e3})
+		mute := w.join(&actor{name: "mute", chain: c, delay: 10 * time.Hour})
+		began := time.Now()
+		w.settled(c)
+		if took := time.Since(began); took > 30*time.Second {
+			t.Errorf("took %v", took)
+		}
+		w.honest(a, b, mute) // slowness is no offence while there is work for others
+	})
+}
+
+func TestABlockThatRotsOnDiskIsFetchedAgain(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 1000)
+	inBubble(t, func(t *testing.T, w *world) {
+		w.join(&actor{name: "a", chain: c, rate: 100e3, hashes: 50, delay: 20 * ms})
+		time.Sleep(3 * time.Second)
+		if n := w.store.Blocks(); n < 100 || n > 900 {
+			t.Fatalf("%d blocks are stored, want some", n)
+		}
+		w.stop()
+		w.damage("chain/segments/000001.seg")
+		w.start()
+		w.join(&actor{name: "a", chain: c, rate: 100e3})
+		w.settled(c)
+	})
+}

@@ -1,0 +1,411 @@
+package downloader_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
+
+	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/internal/chaingen"
+	"github.com/shoalnet/shoal/store"
+)
+
+// The tests of this package run a real downloader with a real store in virtual
+// time, against peers that are played by the test.
+
+// branch is a chain that peers serve: blocks by hash, and their order.
+type branch struct {
+	blocks []*chain.Block // from the genesis block
+	at     map[common.Hash]int
+	td     uint256.Int
+}
+
+// grow makes a chain of n blocks on top of the first of another chain (nil: of the
+// genesis block).
+func grow(t testing.TB, trunk *branch, from int, seed, interval uint64, n int) *branch {
+	t.Helper()
+	b := &branch{at: map[common.Hash]int{}}
+	if trunk == nil {
+		g, err := chain.Dev.GenesisBlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.blocks = []*chain.Block{g}
+	} else {
+		b.blocks = slices.Clone(trunk.blocks[:from+1])
+	}
+	cfg := chaingen.Config{Seed: seed, Blocks: uint64(n), Interval: interval, Txs: 1}
+	b.blocks = slices.AppendSeq(b.blocks, chaingen.Generate(cfg.From(b.blocks[len(b.blocks)-1])))
+	for i, x := range b.blocks {
+		b.at[x.Hash] = i
+		td, err := chain.Dev.TotalDifficulty(&b.td, x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.td = td
+	}
+	return b
+}
+
+func (b *branch) head() *chain.Block { return b.blocks[len(b.blocks)-1] }
+
+// claim is what an honest peer says of the chain.
+func (b *branch) claim() downloader.Claim {
+	return downloader.Claim{TD: b.td, Head: b.head().Hash}
+}
+
+// world is one downloader and its peers.
+type world struct {
+	*testing.T
+	ctx   context.Context
+	fs    *vfs.MemFS
+	store *store.Store
+	down  *downloader.Downloader
+	stop  func() // ends the downloader
+
+	mu     sync.Mutex
+	events []downloader.Event
+	served map[common.Hash]int // by all peers together
+	peers  []*actor
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{T: t, ctx: t.Context(), fs: vfs.NewMem(), served: map[common.Hash]int{}}
+	return w
+}
+
+// start opens the store and runs a downloader on it.
+func (w *world) start() {
+	w.Helper()
+	g, err := chain.Dev.GenesisBlock()
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.store, err = store.Open("chain", store.Options{
+		FS: w.fs, Network: "dev",
+		Genesis: store.Genesis{Record: store.Record{Hash: g.Hash, Raw: g.Raw()}, TD: g.Difficulty},
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.down = downloader.New(downloader.Config{
+		Network: chain.Dev, Store: w.store, Checkers: 2,
+		Listener: func(e downloader.Event) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.events = append(w.events, e)
+		},
+	})
+	ctx, cancel := context.WithCancel(w.ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := w.down.Run(ctx); err != nil {
+			w.Errorf("the downloader ended with: %v", err)
+		}
+	})
+	w.stop = func() {
+		for _, p := range w.peers {
+			p.leave()
+		}
+		cancel()
+		wg.Wait()
+		if err := w.store.Close(); err != nil {
+			w.Error(err)
+		}
+		w.peers = nil
+	}
+}
+
+// actor is a peer that answers one request after the other.
+type actor struct {
+	w     *world
+	name  string
+	chain *branch
+	claim downloader.Claim
+
+	delay  time.Duration // before each answer
+	rate   float64       // bytes a second, 0: any
+	most   int           // blocks it answers at once, 0: all
+	hashes int           // hashes it answers at once, 0: as many as asked
+	// The next two change answers: the actor sends what they return.
+	blocks   func(asked []common.Hash, answer []downloader.Block) []downloader.Block
+	ancestry func(start common.Hash, answer []common.Hash) []common.Hash
+
+	requests chan func()
+	gone     chan struct{}
+	leaving  sync.Once
+	wg       sync.WaitGroup
+
+	mu       sync.Mutex
+	received uint64
+	given    int // blocks
+	walked   int // answers with hashes
+	offence  *downloader.Offence
+	told     []common.Hash // blocks that it was told of
+}
+
+// join lets an actor connect.
+func (w *world) join(a *actor) *actor {
+	a.w = w
+	if a.claim == (downloader.Claim{}) {
+		a.claim = a.chain.claim()
+	}
+	a.requests = make(chan func(), 10_000)
+	a.gone = make(chan struct{})
+	a.wg.Go(func() {
+		for {
+			select {
+			case f := <-a.requests:
+				f()
+			case <-a.gone:
+				return
+			}
+		}
+	})
+	w.peers = append(w.peers, a)
+	w.down.Join(w.ctx, a, a.claim)
+	return a
+}
+
+// leave lets it go.
+func (a *actor) leave() {
+	a.leaving.Do(func() {
+		close(a.gone)
+		a.wg.Wait()
+		a.w.down.Leave(a.w.ctx, a)
+	})
+}
+
+func (a *actor) String() string { return a.name }
+
+func (a *actor) wait(bytes int) bool {
+	d := a.delay
+	if a.rate > 0 {
+		d += time.Duration(float64(bytes) / a.rate * float64(time.Second))
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-a.gone:
+		return false
+	}
+}
+
+func (a *actor) GetBlocks(id uint64, asked []common.Hash) {
+	asked = slices.Clone(asked)
+	a.requests <- func() {
+		var answer []downloader.Block
+		bytes := 0
+		for _, h := range asked {
+			i, ok := a.chain.at[h]
+			if !ok || a.most > 0 && len(answer) == a.most {
+				continue
+			}
+			raw := slices.Clone(a.chain.blocks[i].Raw())
+			answer = append(answer, downloader.Block{Hash: h, Raw: raw})
+			bytes += len(raw)
+		}
+		if a.blocks != nil {
+			answer = a.blocks(asked, answer)
+		}
+		if !a.wait(bytes) {
+			return
+		}
+		a.mu.Lock()
+		a.received += uint64(bytes) + 1
+		a.given += len(answer)
+		a.mu.Unlock()
+		a.w.mu.Lock()
+		for _, b := range answer {
+			a.w.served[b.Hash]++
+		}
+		a.w.mu.Unlock()
+		a.w.down.Blocks(a.w.ctx, a, downloader.Answer{ID: id, Blocks: answer, Closed: true, At: time.Now()})
+	}
+}
+
+func (a *actor) GetHashes(start common.Hash, max int) {
+	a.requests <- func() {
+		var answer []common.Hash
+		if i, ok := a.chain.at[start]; ok {
+			if a.hashes > 0 {
+				max = min(max, a.hashes)
+			}
+			for i--; i >= 0 && len(answer) < max; i-- {
+				answer = append(answer, a.chain.blocks[i].Hash)
+			}
+		}
+		if a.ancestry != nil {
+			answer = a.ancestry(start, answer)
+		}
+		if !a.wait(33 * len(answer)) {
+			return
+		}
+		a.mu.Lock()
+		a.received += uint64(33*len(answer)) + 1
+		a.walked++
+		a.mu.Unlock()
+		a.w.down.Hashes(a.w.ctx, a, start, answer)
+	}
+}
+
+func (a *actor) Announce(raw []byte) {
+	h, err := chain.HashOf(raw)
+	if err != nil {
+		a.w.Error(err)
+	}
+	a.mu.Lock()
+	a.told = append(a.told, h)
+	a.mu.Unlock()
+}
+
+func (a *actor) Received() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.received
+}
+
+func (a *actor) Drop(o *downloader.Offence) {
+	a.mu.Lock()
+	a.offence = o
+	a.mu.Unlock()
+	go a.leave() // never from the loop itself
+}
+
+// until waits for an event that the function accepts, up to an hour of virtual
+// time.
+func (w *world) until(what string, ok func(downloader.Event) bool) {
+	w.Helper()
+	for began := time.Now(); time.Since(began) < time.Hour; time.Sleep(50 * time.Millisecond) {
+		w.mu.Lock()
+		found := slices.ContainsFunc(w.events, ok)
+		w.mu.Unlock()
+		if found {
+			return
+		}
+	}
+	w.Fatalf("waiting for: %s\n%s", what, w.story())
+}
+
+// settled waits until the head is that of the chain and nothing is left to do.
+func (w *world) settled(b *branch) {
+	w.Helper()
+	w.until(fmt.Sprintf("a settled head %d", b.head().Number), func(e downloader.Event) bool {
+		s, ok := e.(downloader.Settled)
+		return ok && s.Head.Hash == b.head().Hash
+	})
+	h := w.store.Head()
+	if h.Hash != b.head().Hash || h.TD != b.td || h.Number != b.head().Number {
+		w.Fatalf("the head is %+v, want block %d with %v", h, b.head().Number, &b.td)
+	}
+	for _, want := range b.blocks {
+		raw, err := w.store.AppendRaw(nil, want.Hash)
+		if err != nil || string(raw) != string(want.Raw()) {
+			w.Fatalf("block %d is not what was served: %v", want.Number, err)
+		}
+	}
+}
+
+// story is what has happened, for a test that fails.
+func (w *world) story() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := ""
+	for _, e := range w.events {
+		if p, ok := e.(downloader.Progress); ok {
+			s += fmt.Sprintf("progress %v target %d hashes %d fed %d waiting %q pool %+v\n", p.Phase, p.Target, p.Hashes, p.Fed, p.Waiting, p.Pool)
+			continue
+		}
+		s += fmt.Sprintf("%T %+v\n", e, e)
+	}
+	if len(s) > 6000 {
+		s = "…" + s[len(s)-6000:]
+	}
+	return s
+}
+
+// once fails if any block was served more than once.
+func (w *world) once() {
+	w.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for h, n := range w.served {
+		if n > 1 {
+			w.Fatalf("block %x was transferred %d times", h, n)
+		}
+	}
+}
+
+// honest fails if one of the peers was dropped.
+func (w *world) honest(peers ...*actor) {
+	w.Helper()
+	for _, p := range peers {
+		p.mu.Lock()
+		o := p.offence
+		p.mu.Unlock()
+		if o != nil {
+			w.Errorf("%s was dropped: %v", p.name, o)
+		}
+	}
+}
+
+// guilty fails if one of the peers was not dropped with that kind of offence.
+func (w *world) guilty(kind downloader.Kind, peers ...*actor) {
+	w.Helper()
+	for _, p := range peers {
+		p.mu.Lock()
+		o := p.offence
+		p.mu.Unlock()
+		switch {
+		case o == nil:
+			w.Errorf("%s was not dropped", p.name)
+		case o.Kind != kind:
+			w.Errorf("%s was dropped for the wrong kind of offence: %v", p.name, o)
+		}
+	}
+}
+
+// damage flips a bit in the middle of a file.
+func (w *world) damage(path string) {
+	w.Helper()
+	f, err := w.fs.Open(path)
+	if err != nil {
+		w.Fatal(err)
+	}
+	data, err := io.ReadAll(f)
+	f.Close()
+	if err != nil {
+		w.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	out, err := w.fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if _, err := out.Write(data); err != nil {
+		w.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// inBubble runs a test in virtual time with a running downloader.
+func inBubble(t *testing.T, f func(t *testing.T, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		defer func() { w.stop() }()
+		f(t, w)
+	})
+}
