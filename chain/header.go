@@ -34,6 +34,14 @@ type Header struct {
 // Raw returns the RLP of the header, aliasing the bytes it was parsed from.
 func (h *Header) Raw() []byte { return h.raw }
 
+// Detached returns the header without what aliases the bytes that it was parsed
+// from, which it would keep in memory: Raw, Extra and Nonce are nil.
+func (h *Header) Detached() Header {
+	d := *h
+	d.raw, d.Extra, d.Nonce = nil, nil, nil
+	return d
+}
+
 // fields reads the items of a header one after the other. The first error
 // sticks, so that a format reads as a list of its fields.
 type fields struct {

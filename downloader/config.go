@@ -172,7 +172,12 @@ const (
 	writeBytes = 8 << 20
 
 	// linkRun is how many blocks are linked in one atomic step.
-	linkRun = 512
+	linkRun = 4096
+
+	// walkAhead is how many blocks are waiting to be asked for, at the most, while
+	// the walk goes on: enough for all pipes. Once it is over, the oldest come
+	// first, and what is fetched is linked at once; a walk is mostly short.
+	walkAhead = 4096
 
 	// feedRun is how many hashes are taken from the plan at once.
 	feedRun = 512

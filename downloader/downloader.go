@@ -21,6 +21,7 @@ type Downloader struct {
 	cfg   Config
 	inbox chan message  // many senders; never closed; a few slots against needless switches
 	plans atomic.Uint64 // counts the plans that were taken up, for the linker
+	fresh *recent       // blocks just stored, for the linker
 }
 
 // message is an event for the loop.
@@ -28,7 +29,7 @@ type message interface{ apply(*loop) error }
 
 // New returns a downloader. It does nothing before Run.
 func New(cfg Config) *Downloader {
-	return &Downloader{cfg: cfg, inbox: make(chan message, 16)}
+	return &Downloader{cfg: cfg, inbox: make(chan message, 16), fresh: newRecent()}
 }
 
 // send puts a message into the loop's inbox. It waits while the loop is busy,
@@ -89,6 +90,8 @@ type loop struct {
 	writing  bool
 	writes   chan []store.Record // to the writer; unbuffered
 	corrupt  map[common.Hash]bool
+	unlinked map[common.Hash]*follower // of the blocks in toWrite and at the writer
+	fresh    *recent
 	linkWake chan struct{} // one slot; to the linker
 	plans    *atomic.Uint64
 
@@ -130,6 +133,8 @@ func (d *Downloader) Run(ctx context.Context) error {
 		checks:   make(chan checkTask),
 		writes:   make(chan []store.Record),
 		plans:    &d.plans,
+		fresh:    d.fresh,
+		unlinked: make(map[common.Hash]*follower),
 		corrupt:  make(map[common.Hash]bool),
 		linkWake: make(chan struct{}, 1),
 	}

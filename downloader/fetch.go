@@ -58,7 +58,8 @@ func (l *loop) check(t checkTask) { l.toCheck = append(l.toCheck, t) }
 type checked struct {
 	task   checkTask
 	blocks []*chain.Block // in the order of the task
-	errs   []error        // nil for those that are in order
+	links  []*follower
+	errs   []error // nil for those that are in order
 }
 
 // check is a checker: it parses blocks and recomputes their body roots.
@@ -66,11 +67,14 @@ func check(ctx context.Context, d *Downloader, tasks <-chan checkTask) {
 	for {
 		select {
 		case t := <-tasks:
-			r := checked{task: t, blocks: make([]*chain.Block, len(t.blocks)), errs: make([]error, len(t.blocks))}
+			r := checked{task: t, blocks: make([]*chain.Block, len(t.blocks)), links: make([]*follower, len(t.blocks)), errs: make([]error, len(t.blocks))}
 			for i, b := range t.blocks {
 				block, err := d.cfg.Network.ParseBlock(b.Raw)
 				if err == nil {
 					err = d.cfg.Network.CheckBlock(block)
+				}
+				if err == nil {
+					r.links[i], err = newFollower(d.cfg.Network, block)
 				}
 				r.blocks[i], r.errs[i] = block, err
 			}
@@ -102,6 +106,7 @@ func (m checked) apply(l *loop) error {
 			l.blame(m.task.peer, b.Hash, err)
 			continue
 		}
+		l.unlinked[b.Hash] = m.links[i]
 		l.toWrite = append(l.toWrite, store.Record{Hash: b.Hash, Number: m.blocks[i].Number, Raw: b.Raw})
 		if at, ok := l.places[b.Hash]; ok {
 			delete(l.places, b.Hash)
@@ -165,6 +170,10 @@ func (m written) apply(l *loop) error {
 				return err
 			}
 			delete(l.corrupt, r.Hash)
+		}
+		if f := l.unlinked[r.Hash]; f != nil {
+			l.fresh.add(f)
+			delete(l.unlinked, r.Hash)
 		}
 		l.pool.Done(r.Hash)
 		l.stored++

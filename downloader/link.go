@@ -105,24 +105,28 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 	var run []store.Link
 	for i := len(hashes) - 1; i >= 0; i-- {
 		l.at = from + uint64(i)
-		b, err := l.read(hashes[i], r)
-		if err != nil {
+		f := l.d.fresh.take(hashes[i])
+		if f == nil {
+			b, err := l.read(hashes[i], r)
+			if err != nil {
+				return false, err
+			}
+			if b == nil {
+				break
+			}
+			if f, err = newFollower(l.d.cfg.Network, b); err != nil {
+				return false, err
+			}
+		}
+		if err := l.d.cfg.Network.CheckLink(parent, &f.header); err != nil {
 			return false, err
 		}
-		if b == nil {
-			break
+		td = store.Link{Hash: f.header.Hash, Parent: f.header.Parent, Number: f.header.Number, TD: td.TD}
+		if _, over := td.TD.AddOverflow(&td.TD, &f.work); over {
+			return false, &chain.RuleError{Rule: chain.RuleTotalDifficulty, Number: td.Number, Hash: td.Hash, Have: "over 256 bits", Want: "at most 256 bits"}
 		}
-		if err := l.d.cfg.Network.CheckLink(parent, &b.Header); err != nil {
-			return false, err
-		}
-		sum, err := l.d.cfg.Network.TotalDifficulty(&td.TD, b)
-		if err != nil {
-			return false, err
-		}
-		td = store.Link{Hash: b.Hash, Parent: b.Parent, Number: b.Number, TD: sum}
 		run = append(run, td)
-		h := b.Header
-		parent = &h
+		parent = &f.header
 	}
 	if len(run) == 0 {
 		return false, nil

@@ -372,10 +372,17 @@ type place struct {
 // feed gives the pool hashes of the plan that are not stored.
 func (l *loop) feed() (again bool, err error) {
 	p := l.plan
-	if p == nil || l.pool.Len() > l.cfg.window()/2 {
+	if p == nil {
 		return false, nil
 	}
-	for looked := 0; l.pool.Len() < l.cfg.window(); {
+	most := l.cfg.window()
+	if !p.Complete {
+		most = min(most, walkAhead)
+	}
+	if l.pool.Len() > most/2 {
+		return false, nil
+	}
+	for looked := 0; l.pool.Len() < most; {
 		// While the walk goes on, from the young end; the last hash waits
 		// until the next one is known. Then from the old end.
 		from, to := p.young, min(p.Len-1, p.young+feedRun)
