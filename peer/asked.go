@@ -47,9 +47,9 @@ func (r *blockRequest) take(h common.Hash) bool {
 	return false
 }
 
-// match attributes the blocks of one message. It returns the answers, in the
-// order of their requests, and the blocks that nobody asked for. It reports
-// whether the message was an answer at all.
+// match attributes the blocks of one message. It returns the answers, first what
+// is late and then in the order of their requests, and the blocks that nobody
+// asked for. It reports whether the message was an answer at all.
 func (a *asked) match(blocks []Block) (answers []Answer, rest []Block, matched bool) {
 	if len(blocks) == 0 { // always an answer, to the oldest request
 		if len(a.open) == 0 {

@@ -43,10 +43,10 @@ var ErrSelf = errors.New("peer: connected to myself")
 // The ends of a session that are the world's fault.
 var (
 	// ErrTimeout: nothing came for longer than Config.IdleTimeout, not even an
-	// answer to a ping.
+	// answer to a ping; or no Hello in time; or what we sent was not read.
 	ErrTimeout = errors.New("peer: silent for too long")
 	// ErrClosed: the other side closed the connection without a word, which
-	// is how most clients of 2014 refuse one.
+	// is how most clients of 2014 refuse one; or the connection broke.
 	ErrClosed = errors.New("peer: connection closed without a Disconnect")
 )
 
