@@ -33,6 +33,7 @@ type Peer interface {
 // Store is what the downloader keeps its state in; *store.Store is one.
 type Store interface {
 	Head() store.Head
+	Blocks() uint64
 	Has(common.Hash) (bool, error)
 	AppendRaw(dst []byte, hash common.Hash) ([]byte, error)
 	Canonical(number uint64) (common.Hash, error)
@@ -110,7 +111,7 @@ type Config struct {
 	// Checkers is how many blocks are checked at the same time; 0 means as
 	// many as there are cores.
 	Checkers int
-	// Window is how many keys the pool holds at the most; 0 means 32768.
+	// Window is how many keys wait in the pool at the most; 0 means 32768.
 	Window int
 }
 
@@ -184,7 +185,7 @@ const (
 
 	// feedStep bounds how many hashes of the plan are looked up in the store in
 	// one go, so that the loop stays awake while it passes over what is stored.
-	feedStep = 4096
+	feedStep = 1024
 
 	// progressInterval is how often a Progress event is sent.
 	progressInterval = 500 * time.Millisecond

@@ -31,6 +31,7 @@ type plan struct {
 	// to below old have not been fed.
 	young, old uint64
 	rank       int64
+	blank      bool // but for the head, nothing of it was stored when it was taken up
 }
 
 // giver is who named the hashes of a plan from an index on.
@@ -87,6 +88,9 @@ func (l *loop) openPlan(source *peerState) error {
 	if sp.Len > 1 {
 		l.plan.givers = []giver{{1, nil}} // of an earlier process
 	}
+	// Nothing is held beyond the canonical chain and the head of the plan: that
+	// spares a look for each block.
+	l.plan.blank = l.store.Blocks() <= l.store.Head().Number+2
 	last, err := l.store.PlanHashes(nil, sp.Len-1, sp.Len)
 	if err != nil {
 		return err
@@ -379,10 +383,10 @@ func (l *loop) feed() (again bool, err error) {
 	if !p.Complete {
 		most = min(most, walkAhead)
 	}
-	if l.pool.Len() > most/2 {
+	if l.pool.Wanted() > most/2 {
 		return false, nil
 	}
-	for looked := 0; l.pool.Len() < most; {
+	for looked := 0; l.pool.Wanted() < most; {
 		// While the walk goes on, from the young end; the last hash waits
 		// until the next one is known. Then from the old end.
 		from, to := p.young, min(p.Len-1, p.young+feedRun)
@@ -426,7 +430,7 @@ func (l *loop) feedRun(from, to uint64) (bool, error) {
 		return common.Hash{} // the end of the plan: no word about its parent
 	}
 	held := make([]bool, to-lo)
-	for i := lo; i < to; i++ {
+	for i := lo; i < to && !(p.blank && i > 0); i++ {
 		if held[i-lo], err = l.store.Has(at(i)); err != nil {
 			return false, err
 		}

@@ -117,7 +117,8 @@ func (p *Pool[P, K]) stretchAll(now time.Time, overdue []*peer[P, K]) {
 func (p *Pool[P, K]) NextDeadline() (time.Time, bool) {
 	var at time.Time
 	sooner := func(t time.Time) {
-		if at.IsZero() || t.Before(at) {
+		// What was possible at the last Reserve has been done then.
+		if t.After(p.reserved) && (at.IsZero() || t.Before(at)) {
 			at = t
 		}
 	}
@@ -136,11 +137,11 @@ func (p *Pool[P, K]) NextDeadline() (time.Time, bool) {
 			case pr.open > 0:
 			case pr.late:
 				sooner(later(pr.nextProbe, pr.restUntil))
-			case pr.limit != WhyLacking:
-			case len(pr.lackOrder) > 0:
-				sooner(later(pr.lacks[pr.lackOrder[0]], pr.restUntil))
 			default:
 				sooner(pr.restUntil)
+				if len(pr.lackOrder) > 0 {
+					sooner(later(pr.lacks[pr.lackOrder[0]], pr.restUntil))
+				}
 			}
 		}
 	case p.nInFlight > 0 && p.cfg.duplicates() > 0:

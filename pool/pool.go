@@ -67,8 +67,9 @@ type Pool[P, K comparable] struct {
 	linkFactor float64 // stretch of all deadlines; 1 is none
 	linkAt     time.Time
 	nextHedge  time.Time
-	tokens     float64 // bytes that may be spent on duplicates
-	flow       meter   // useful bytes of all peers
+	reserved   time.Time // when Reserve was last called
+	tokens     float64   // bytes that may be spent on duplicates
+	flow       meter     // useful bytes of all peers
 	stats      Stats
 }
 
@@ -184,6 +185,9 @@ func (p *Pool[P, K]) Reject(now time.Time, name P, key K) {
 
 // Knows reports whether the key is wanted, in flight or held.
 func (p *Pool[P, K]) Knows(key K) bool { _, ok := p.index[key]; return ok }
+
+// Wanted returns how many keys wait to be asked for.
+func (p *Pool[P, K]) Wanted() int { return p.nWanted }
 
 // Len returns how many keys the pool knows.
 func (p *Pool[P, K]) Len() int { return len(p.index) }

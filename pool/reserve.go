@@ -18,6 +18,7 @@ type Request[P, K comparable] struct {
 // returns the requests to send, to each peer in the order of the slice. Call it
 // after anything has changed and when NextDeadline has come.
 func (p *Pool[P, K]) Reserve(now time.Time) []Request[P, K] {
+	p.reserved = now
 	var out []Request[P, K]
 	idle := p.hungry(now)
 	if len(idle) == 0 {
