@@ -66,5 +66,5 @@ func (r remote) Drop(o *downloader.Offence) {
 	if o.Kind == downloader.Lie {
 		reason = wire.ReasonBadProtocol
 	}
-	r.Fail(&peer.Violation{Reason: reason, What: o.Evidence, Err: o.Err})
+	r.Fail(&peer.Violation{Reason: reason, What: "dropped by the downloader", Err: o})
 }

@@ -50,6 +50,9 @@ type DialFailed struct {
 	Again time.Duration // when
 }
 
+// Banned: a peer is not spoken to for some time, for what it did.
+type Banned struct{ Standing }
+
 // NoChain: a peer that is connected does not serve a chain.
 type NoChain struct{ Addr string }
 
@@ -83,6 +86,7 @@ type Node struct {
 	down    *downloader.Downloader
 	session peer.Config
 	ctx     context.Context // of Run
+	memory  *standings
 
 	mu struct {
 		sync.Mutex
@@ -101,6 +105,9 @@ func New(cfg Config) (*Node, error) {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	n.mu.ids = make(map[wire.NodeID]bool)
+	if n.memory, err = loadStandings(cfg.Store); err != nil {
+		return nil, err
+	}
 	n.down = downloader.New(downloader.Config{
 		Network: cfg.Network, Store: cfg.Store, Pool: cfg.Pool, Logger: n.log,
 		Listener: func(e downloader.Event) { n.cfg.emit(e) },
@@ -193,13 +200,29 @@ func (n *Node) accept(ctx context.Context) error {
 func (n *Node) run(ctx context.Context, conn net.Conn, inbound bool) error {
 	s := peer.New(conn, inbound, &n.session)
 	err := s.Run(ctx)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if errors.Is(err, errTaken) {
-		return err
+	if !errors.Is(err, errTaken) {
+		n.mu.Lock()
+		delete(n.mu.ids, s.Hello().Node)
+		n.mu.Unlock()
 	}
-	delete(n.mu.ids, s.Hello().Node)
+	n.remember(s, err)
 	return err
+}
+
+// remember notes why a session ended, if that was the other side's fault.
+func (n *Node) remember(s *peer.Session, cause error) {
+	who := whoIs(s)
+	if who == "" || s.Hello().Node.IsZero() {
+		return // a stranger
+	}
+	st, banned, err := n.memory.blame(who, cause, time.Now())
+	if err != nil {
+		n.log.Error("the memory of peers cannot be saved", "err", err)
+	}
+	if banned {
+		n.log.Warn("peer banned", "peer", st.Who, "until", st.Until.UTC().Format(time.DateTime), "why", cause)
+		n.cfg.emit(Banned{st})
+	}
 }
 
 // errTaken marks the refusal of a node id that another session has.
@@ -209,6 +232,10 @@ var errTaken = errors.New("node: already connected")
 // node has room for.
 func (n *Node) admit(s *peer.Session) error {
 	id := s.Hello().Node
+	if st, banned := n.memory.banned(whoIs(s), time.Now()); banned {
+		n.log.Info("refusing a banned peer", "peer", st.Who, "until", st.Until.UTC().Format(time.DateTime))
+		return &peer.Disconnected{Reason: wire.ReasonUselessPeer}
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {

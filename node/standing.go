@@ -1,0 +1,190 @@
+package node
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/peer"
+	"github.com/shoalnet/shoal/store"
+)
+
+// Standing is what a node remembers of a peer that gave cause for it.
+type Standing struct {
+	// Who is the peer's address without port; on this machine, where everybody
+	// has the same address, with the port that it says it listens on.
+	Who string `json:"who"`
+	// Score is 0 for a peer without fault and falls with each offence. It comes
+	// back to 0 by half every ten minutes.
+	Score float64   `json:"score"`
+	At    time.Time `json:"at"` // when the score was that
+	// Until is when the ban ends; zero if there is none.
+	Until time.Time `json:"until,omitzero"`
+	Bans  int       `json:"bans,omitempty"` // how many there were
+	// Evidence says what the peer did, the latest last.
+	Evidence []string `json:"evidence"`
+}
+
+// Banned reports whether the peer is banned at the given time.
+func (s *Standing) Banned(now time.Time) bool { return now.Before(s.Until) }
+
+// scoreAt is the score at a later time.
+func (s *Standing) scoreAt(now time.Time) float64 {
+	return s.Score * math.Exp2(-max(0, now.Sub(s.At).Seconds())/scoreHalfLife.Seconds())
+}
+
+const (
+	// scoreHalfLife is how fast faults are forgotten: a peer that stumbles now
+	// and then is never banned, one that does so again and again is.
+	scoreHalfLife = 10 * time.Minute
+
+	// banScore is the score at which a peer is banned: one lie, or four times
+	// useless in a short time.
+	banScore     = -100.0
+	lieScore     = -100.0
+	uselessScore = -25.0
+
+	// banTime is how long the first ban lasts; each further one lasts twice as
+	// long as the one before, up to banTimeMax. Addresses change hands.
+	banTime    = time.Hour
+	banTimeMax = 24 * time.Hour
+
+	// maxStandings bounds how many peers are remembered, maxEvidence how much
+	// of each. The best of them are forgotten first.
+	maxStandings = 1024
+	maxEvidence  = 5
+
+	// standingKey is where the store keeps them.
+	standingKey = "standing"
+)
+
+// whoIs returns the name under which a session's peer is remembered, "" if nothing
+// tells it from others: a peer on this machine that does not listen.
+func whoIs(s *peer.Session) string {
+	host, _, err := net.SplitHostPort(s.RemoteAddr().String())
+	if err != nil {
+		host = s.RemoteAddr().String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsLoopback() {
+		if s.Hello().Port == 0 {
+			return ""
+		}
+		return net.JoinHostPort(host, fmt.Sprint(s.Hello().Port))
+	}
+	return host
+}
+
+// standings is the memory of all peers. It is safe for concurrent use.
+type standings struct {
+	store *store.Store
+	mu    struct {
+		sync.Mutex
+		all map[string]*Standing
+	}
+}
+
+// Standings reads what a store remembers of peers, the worst first.
+func Standings(st *store.Store) ([]Standing, error) {
+	raw, err := st.Meta(standingKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []Standing
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, fmt.Errorf("node: the memory of peers in the store cannot be read: %w", err)
+	}
+	return list, nil
+}
+
+func loadStandings(st *store.Store) (*standings, error) {
+	list, err := Standings(st)
+	if err != nil {
+		return nil, err
+	}
+	s := &standings{store: st}
+	s.mu.all = make(map[string]*Standing)
+	for i := range list {
+		s.mu.all[list[i].Who] = &list[i]
+	}
+	return s, nil
+}
+
+// banned reports whether a peer is banned, and until when and why.
+func (s *standings) banned(who string, now time.Time) (Standing, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.mu.all[who]
+	if st == nil || !st.Banned(now) {
+		return Standing{}, false
+	}
+	return *st, true
+}
+
+// penaltyFor grades the end of a session. Only what the other side did counts.
+func penaltyFor(cause error) float64 {
+	v, ok := errors.AsType[*peer.Violation](cause)
+	if !ok {
+		return 0
+	}
+	if o, ok := errors.AsType[*downloader.Offence](v.Err); ok {
+		if o.Kind == downloader.Lie {
+			return lieScore
+		}
+		return uselessScore
+	}
+	return uselessScore
+}
+
+// blame notes what a peer did. It returns the standing, and whether the peer has
+// been banned for it.
+func (s *standings) blame(who string, cause error, now time.Time) (Standing, bool, error) {
+	penalty := penaltyFor(cause)
+	if penalty == 0 {
+		return Standing{}, false, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.mu.all[who]
+	if st == nil {
+		st = &Standing{Who: who}
+		s.mu.all[who] = st
+	}
+	st.Score = st.scoreAt(now) + penalty
+	st.At = now
+	st.Evidence = append(st.Evidence, now.UTC().Format(time.DateTime)+" "+cause.Error())
+	st.Evidence = st.Evidence[max(0, len(st.Evidence)-maxEvidence):]
+	banned := st.Score <= banScore
+	if banned {
+		st.Until = now.Add(min(banTime<<min(st.Bans, 10), banTimeMax))
+		st.Bans++
+		st.Score = 0 // the ban pays for it
+	}
+	return *st, banned, s.save(now)
+}
+
+// save writes the memory to the store, the worst peers first. It is called with
+// the lock held; offences are rare enough for that.
+func (s *standings) save(now time.Time) error {
+	list := slices.SortedFunc(maps.Values(s.mu.all), func(a, b *Standing) int {
+		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.scoreAt(now), b.scoreAt(now)), cmp.Compare(a.Who, b.Who))
+	})
+	for _, st := range list[min(len(list), maxStandings):] {
+		delete(s.mu.all, st.Who)
+	}
+	raw, err := json.Marshal(list[:min(len(list), maxStandings)])
+	if err != nil {
+		return err
+	}
+	return s.store.SetMeta(standingKey, raw)
+}
