@@ -2,8 +2,10 @@ package downloader
 
 import (
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,8 +72,10 @@ type loop struct {
 	cfg   Config
 	store Store
 	log   *slog.Logger
-	now   time.Time // read once for each event
+	now   time.Time  // read once for each event
+	rand  *rand.Rand // what it chooses is secret: it is seeded by the system
 
+	genesis common.Hash
 	pool    *pool.Pool[Peer, common.Hash]
 	peers   map[Peer]*peerState
 	order   []*peerState // by time of joining
@@ -124,6 +128,7 @@ func (d *Downloader) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	l := &loop{
 		cfg: d.cfg, store: d.cfg.Store, log: d.cfg.logger(), now: time.Now(),
+		rand:     rand.New(rand.NewChaCha8(seed())),
 		pool:     pool.New[Peer, common.Hash](d.cfg.Pool),
 		peers:    make(map[Peer]*peerState),
 		nextAsk:  directID,
@@ -153,8 +158,18 @@ func (d *Downloader) Run(ctx context.Context) error {
 	return nil
 }
 
+func seed() (s [32]byte) {
+	crand.Read(s[:])
+	return s
+}
+
 // run is the loop: it lets things happen, then decides, then sleeps.
 func (l *loop) run(ctx context.Context, inbox <-chan message) error {
+	genesis, err := l.store.Canonical(0)
+	if err != nil {
+		return err
+	}
+	l.genesis = genesis
 	if err := l.resume(); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ type linker struct {
 
 // linked reports a step of the linker to the loop.
 type linked struct {
-	head common.Hash // of the plan
+	plan uint64 // which one
 	move store.Move
 	// One of these ends the linker's work for now:
 	done    bool        // the plan is linked up to its head
@@ -55,11 +55,17 @@ func link(ctx context.Context, d *Downloader, wake <-chan struct{}) {
 
 // step links one run of blocks. It reports whether there may be more.
 func (l *linker) step(ctx context.Context) bool {
+	// The number first: if the plan changes in between, what is said of it goes
+	// under the old number, and nobody listens.
+	plan := l.d.plans.Load()
 	p, ok := l.d.cfg.Store.Plan()
 	if !ok || !p.Complete {
 		return false
 	}
-	r := linked{head: p.Head}
+	if l.plan != plan {
+		l.plan, l.parent = plan, nil
+	}
+	r := linked{plan: plan}
 	more, err := l.run(p, &r)
 	if err != nil {
 		l.parent = nil // whatever goes on, it begins anew
@@ -82,8 +88,7 @@ func (l *linker) step(ctx context.Context) bool {
 
 // run links the next blocks of the plan, as many as are stored.
 func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
-	if current := l.d.plans.Load(); l.plan != current || l.parent == nil {
-		l.plan = current
+	if l.parent == nil {
 		if ok, err := l.open(p, r); !ok || err != nil {
 			return false, err
 		}
@@ -236,7 +241,7 @@ func (m linked) apply(l *loop) error {
 	if m.move.Moved() {
 		l.emit(HeadMoved{m.move})
 	}
-	if l.plan == nil || l.plan.Head != m.head {
+	if l.plan == nil || l.plans.Load() != m.plan {
 		return nil
 	}
 	switch {
@@ -253,7 +258,7 @@ func (m linked) apply(l *loop) error {
 		l.pool.Want(m.missing, -1, 0)
 	case m.done:
 		head := l.store.Head()
-		return l.closePlan(Finished{Head: m.head, Moved: head.Hash == m.head})
+		return l.closePlan(Finished{Head: l.plan.Head, Moved: head.Hash == l.plan.Head})
 	}
 	return nil
 }

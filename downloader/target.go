@@ -167,6 +167,11 @@ func (l *loop) targetChecked(b *chain.Block) error {
 		l.drop(t.peer, &Offence{Kind: Lie, Evidence: fmt.Sprintf("its head %x… is a genesis block, and not ours", b.Hash[:4])})
 		return nil
 	}
+	if err := l.plausible(b); err != nil {
+		t.peer.spent = true
+		l.drop(t.peer, &Offence{Kind: Lie, Evidence: "its claim cannot be", Err: err})
+		return nil
+	}
 	if _, err := l.store.Put([]store.Record{{Hash: b.Hash, Number: b.Number, Raw: b.Raw()}}); err != nil {
 		return err
 	}

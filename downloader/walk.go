@@ -31,6 +31,7 @@ type plan struct {
 	// to below old have not been fed.
 	young, old uint64
 	rank       int64
+	admission  admission
 	blank      bool // but for the head, nothing of it was stored when it was taken up
 }
 
@@ -85,8 +86,10 @@ func (l *loop) openPlan(source *peerState) error {
 		return nil
 	}
 	l.plan = &plan{Plan: sp, source: source, old: sp.Len, moved: l.now, solo: source != nil && l.suspect[sp.Head]}
-	if sp.Len > 1 {
-		l.plan.givers = []giver{{1, nil}} // of an earlier process
+	l.plan.admission.probes = make(map[common.Hash]bool)
+	if sp.Len > 1 { // by an earlier process
+		l.plan.givers = []giver{{1, nil}}
+		l.plan.admission.unknown = true
 	}
 	// Nothing is held beyond the canonical chain and the head of the plan: that
 	// spares a look for each block.
@@ -138,7 +141,7 @@ func (l *loop) walk() {
 		p.asked.slow = true
 		p.asked = nil
 	}
-	if p.asked != nil || l.now.Before(p.pause) || len(l.order) == 0 {
+	if p.asked != nil || l.now.Before(p.pause) || len(l.order) == 0 || p.Len > p.admission.lead() {
 		return
 	}
 	c := l.guide()
@@ -224,10 +227,11 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 			return l.mislaid(from, "the chain of hashes goes on below the genesis block")
 		}
 		number := p.numberAt(i)
-		// Above our head nothing of the canonical chain can be met. A side
-		// chain may be; then the walk goes on to where it left the trunk, and
-		// fetches nothing for it.
-		if number <= head.Number {
+		// Above our head nothing of the canonical chain can be met, unless the
+		// list is wrong: that shows at the genesis block. A side chain may be
+		// met; then the walk goes on to where it left the trunk, and nothing
+		// is fetched for it.
+		if number <= head.Number || h == l.genesis {
 			link, linked, err := l.store.Linked(h)
 			if err != nil {
 				return err
@@ -259,6 +263,7 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 		if len(p.givers) == 0 || p.givers[len(p.givers)-1].peer != from {
 			p.givers = append(p.givers, giver{p.Len, from})
 		}
+		l.probeBatch(p.Len, hashes[:n])
 		p.last = hashes[n-1]
 		p.Len += uint64(n)
 		p.moved = l.now
@@ -271,6 +276,7 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 	if complete {
 		p.old = p.Len
 		l.poke()
+		return l.judge()
 	}
 	return nil
 }
@@ -479,7 +485,11 @@ func (l *loop) confirm(index uint64, hash, parent common.Hash) (bool, error) {
 // says, so whoever named the next hash has lied.
 func (l *loop) located(b *chain.Block, at place) (bool, error) {
 	if at.parent == (common.Hash{}) || b.Parent == at.parent {
-		return true, nil
+		if want := l.plan.numberAt(at.index); b.Number != want {
+			return false, l.mislaid(l.plan.giverOf(at.index), fmt.Sprintf("the chain of hashes has block %d where block %d must be", b.Number, want))
+		}
+		err := l.passed(b)
+		return err == nil && l.plan != nil, err
 	}
 	return false, l.disown(l.plan.giverOf(at.index+1), fmt.Sprintf("it named %x… as the parent of block %d, which is %x…", at.parent[:4], b.Number, b.Parent[:4]))
 }

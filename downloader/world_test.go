@@ -403,6 +403,8 @@ func (w *world) damage(path string) {
 // inBubble runs a test in virtual time with a running downloader.
 func inBubble(t *testing.T, f func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
+		// A bubble's clock begins in the year 2000, before any block.
+		time.Sleep(time.Until(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)))
 		w := newWorld(t)
 		w.start()
 		defer func() { w.stop() }()
