@@ -150,11 +150,13 @@ const (
 	hashTimeout = 8 * time.Second
 
 	// headTimeout is how long the head block of a chain may take without a byte
-	// from its peer. Then another chain is tried, and this one once more
-	// after headRetry. A peer that fails headTries times is useless.
+	// from its peer. Then another chain is tried.
 	headTimeout = 5 * time.Second
-	headRetry   = 15 * time.Second
-	headTries   = 2
+
+	// A claim that came to nothing is tried again after claimRetry, and a peer
+	// whose claim has come to nothing claimTries times is useless.
+	claimRetry = 15 * time.Second
+	claimTries = 2
 
 	// walkRetry is how long a peer that did not know the end of the walk is not
 	// asked again, when nobody else does either.

@@ -109,8 +109,8 @@ type peerState struct {
 	claim     Claim
 	raw       []byte    // head block, if the peer sent it unasked
 	spent     bool      // the claim has been followed or was not good
-	failures  int       // times in a row that the head block did not come
-	retryAt   time.Time // when it is asked for again
+	failures  int       // times that the claim has come to nothing
+	retryAt   time.Time // when it is tried again
 	heads     uint64    // head blocks that it brought, which no pool knows of
 	headBytes uint64
 	sent      common.Hash // head that we announced last
@@ -303,7 +303,7 @@ func (m joined) apply(l *loop) error {
 	l.order = append(l.order, p)
 	l.pool.Join(l.now, m.peer)
 	if l.plan != nil {
-		l.plan.pause = time.Time{} // somebody new to ask
+		l.plan.pause, l.plan.moved = time.Time{}, l.now // somebody new to ask
 	}
 	l.settle = false
 	l.emit(Joined{p.String(), m.claim})

@@ -258,6 +258,11 @@ func (m linked) apply(l *loop) error {
 		l.pool.Want(m.missing, -1, 0)
 	case m.done:
 		head := l.store.Head()
+		for _, c := range l.order {
+			if c.claim.Head == l.plan.Head {
+				c.failures = 0
+			}
+		}
 		return l.closePlan(Finished{Head: l.plan.Head, Moved: head.Hash == l.plan.Head})
 	}
 	return nil

@@ -32,10 +32,7 @@ func (l *loop) aim() error {
 		} else {
 			l.target = nil
 			l.emit(Abandoned{t.claim.Head, "its head block did not come from " + t.peer.String()})
-			t.peer.retryAt = l.now.Add(headRetry)
-			if t.peer.failures++; t.peer.failures >= headTries {
-				l.drop(t.peer, &Offence{Kind: Useless, Evidence: "it does not send the head block that it claims"})
-			}
+			l.disappoint(t.peer, "it does not send the head block that it claims")
 		}
 	}
 	if l.plan != nil || l.target != nil {
@@ -90,6 +87,15 @@ func (l *loop) aim() error {
 	}
 	best.GetBlocks(t.id, []common.Hash{t.claim.Head})
 	return nil
+}
+
+// disappoint puts a peer's claim behind all others for a while, and drops the peer
+// when that happens again and again.
+func (l *loop) disappoint(p *peerState, why string) {
+	p.retryAt = l.now.Add(claimRetry)
+	if p.failures++; p.failures >= claimTries {
+		l.drop(p, &Offence{Kind: Useless, Evidence: why})
+	}
 }
 
 // offers reports whether a peer claims more than we have.
@@ -157,7 +163,7 @@ func (l *loop) targetChecked(b *chain.Block) error {
 		return nil
 	}
 	l.target = nil
-	t.peer.raw, t.peer.failures = nil, 0
+	t.peer.raw = nil
 	if t.served {
 		t.peer.heads++
 		t.peer.headBytes += uint64(len(b.Raw()))

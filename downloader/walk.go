@@ -174,20 +174,30 @@ func (l *loop) guide() *peerState {
 	return nil
 }
 
-// unstick gives up a plan that makes no progress while another chain could be
-// fetched. Nothing is held against it: its peers may only be away.
+// unstick deals with a plan that makes no progress although peers are connected.
+// If one of them claims it, or another chain could be fetched, it is given up: those
+// that claim it come last from now on, and when it happens again they go. If not,
+// the plan waits for somebody who has it, and that is all that is left to do.
 func (l *loop) unstick() error {
 	p := l.plan
-	if p == nil || l.now.Sub(p.moved) < stuckTimeout {
+	if p == nil || len(l.order) == 0 || l.now.Sub(p.moved) < stuckTimeout {
 		return nil
 	}
 	head := l.store.Head()
+	hope := false
 	for _, c := range l.order {
-		if l.offers(c, head) && c.claim.Head != p.Head && !l.bad[c.claim.Head] {
-			return l.closePlan(Abandoned{p.Head, "nobody has brought anything of it for some time"})
+		switch {
+		case c.claim.Head == p.Head:
+			hope = true
+			l.disappoint(c, "the chain that it claims cannot be fetched from anybody")
+		case l.offers(c, head) && !l.bad[c.claim.Head]:
+			hope = true
 		}
 	}
-	return nil
+	if !hope {
+		return l.settled(head)
+	}
+	return l.closePlan(Abandoned{p.Head, "nobody has brought anything of it for some time"})
 }
 
 type hashesCame struct {

@@ -73,14 +73,15 @@ type world struct {
 	down  *downloader.Downloader
 	stop  func() // ends the downloader
 
-	mu     sync.Mutex
-	events []downloader.Event
-	served map[common.Hash]int // by all peers together
-	peers  []*actor
+	mu       sync.Mutex
+	events   []downloader.Event
+	served   map[common.Hash]int // by all peers together
+	honestly map[common.Hash]int // by all but those called attacker
+	peers    []*actor
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{T: t, ctx: t.Context(), fs: vfs.NewMem(), served: map[common.Hash]int{}}
+	w := &world{T: t, ctx: t.Context(), fs: vfs.NewMem(), served: map[common.Hash]int{}, honestly: map[common.Hash]int{}}
 	return w
 }
 
@@ -228,6 +229,9 @@ func (a *actor) GetBlocks(id uint64, asked []common.Hash) {
 		a.w.mu.Lock()
 		for _, b := range answer {
 			a.w.served[b.Hash]++
+			if a.name != "attacker" {
+				a.w.honestly[b.Hash]++
+			}
 		}
 		a.w.mu.Unlock()
 		a.w.down.Blocks(a.w.ctx, a, downloader.Answer{ID: id, Blocks: answer, Closed: true, At: time.Now()})
