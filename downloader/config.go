@@ -103,6 +103,12 @@ type Config struct {
 	Store   Store
 	// Pool holds the limits of the work pool; the zero value has defaults.
 	Pool pool.Config
+	// Sealer checks seals; nil if the network has none. Seals says of which
+	// blocks. Once a list of hashes contains one of the Checkpoints, everything
+	// below is authenticated by it, and no seals are checked there.
+	Sealer      Sealer
+	Seals       Policy
+	Checkpoints map[common.Hash]bool
 	// Listener is called with each event, from the loop: it must return at
 	// once and must not call the downloader. Nil: nobody listens.
 	Listener func(Event)

@@ -2,6 +2,7 @@ package downloader
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -40,7 +41,16 @@ func (m blocksCame) apply(l *loop) error {
 		}
 	}
 	for chunk := range slices.Chunk(useful, checkChunk) {
-		l.check(checkTask{peer: m.peer, blocks: chunk})
+		t := checkTask{peer: m.peer, blocks: chunk}
+		for i, b := range chunk {
+			if l.wantsSeal(b.Hash) {
+				if t.seal == nil {
+					t.seal = make([]bool, len(chunk))
+				}
+				t.seal[i] = true
+			}
+		}
+		l.check(t)
 	}
 	return nil
 }
@@ -49,7 +59,8 @@ func (m blocksCame) apply(l *loop) error {
 type checkTask struct {
 	peer   Peer
 	blocks []Block
-	target bool // the head block of the target
+	seal   []bool // of these the seal too; nil: of none
+	target bool   // the head block of the target
 }
 
 func (l *loop) check(t checkTask) { l.toCheck = append(l.toCheck, t) }
@@ -62,7 +73,8 @@ type checked struct {
 	errs   []error // nil for those that are in order
 }
 
-// check is a checker: it parses blocks and recomputes their body roots.
+// check is a checker: it parses blocks, recomputes their body roots, and checks
+// seals.
 func check(ctx context.Context, d *Downloader, tasks <-chan checkTask) {
 	for {
 		select {
@@ -72,6 +84,9 @@ func check(ctx context.Context, d *Downloader, tasks <-chan checkTask) {
 				block, err := d.cfg.Network.ParseBlock(b.Raw)
 				if err == nil {
 					err = d.cfg.Network.CheckBlock(block)
+				}
+				if err == nil && t.seal != nil && t.seal[i] {
+					err = d.cfg.Sealer.CheckSeal(&block.Header)
 				}
 				if err == nil {
 					r.links[i], err = newFollower(d.cfg.Network, block)
@@ -91,19 +106,15 @@ func check(ctx context.Context, d *Downloader, tasks <-chan checkTask) {
 func (m checked) apply(l *loop) error {
 	if m.task.target {
 		if err := m.errs[0]; err != nil {
-			if l.target != nil {
-				l.target.peer.spent = true
-				l.target = nil
-			}
-			l.blame(m.task.peer, m.task.blocks[0].Hash, err)
-			return nil
+			return l.targetFailed(m.task, err)
 		}
 		return l.targetChecked(m.blocks[0])
 	}
 	for i, b := range m.task.blocks {
 		if err := m.errs[i]; err != nil {
-			l.pool.Reject(l.now, m.task.peer, b.Hash)
-			l.blame(m.task.peer, b.Hash, err)
+			if err := l.refuse(m.task.peer, b.Hash, m.blocks[i], err); err != nil {
+				return err
+			}
 			continue
 		}
 		l.unlinked[b.Hash] = m.links[i]
@@ -115,6 +126,42 @@ func (m checked) apply(l *loop) error {
 			}
 		}
 	}
+	return nil
+}
+
+// refuse deals with a block that is not in order. If its body is not what its header
+// says, whoever sent it has lied, and the block is fetched from somebody else. If
+// the header itself breaks a rule, nobody can serve a better one under its hash:
+// then it is the chain that is false.
+func (l *loop) refuse(peer Peer, hash common.Hash, b *chain.Block, err error) error {
+	if b == nil || !ofHeader(err) {
+		l.pool.Reject(l.now, peer, hash)
+		l.blame(peer, hash, err)
+		return nil
+	}
+	l.pool.Cancel(hash)
+	if _, ours := l.places[hash]; l.plan != nil && ours {
+		return l.invalid("its chain has a block that breaks a rule: " + err.Error())
+	}
+	return nil
+}
+
+// ofHeader reports whether an error is about what the hash covers.
+func ofHeader(err error) bool {
+	rule, ok := errors.AsType[*chain.RuleError](err)
+	return ok && !rule.Rule.OfBody()
+}
+
+// targetFailed deals with a head block that is not in order: its peer claims it and
+// sent it.
+func (l *loop) targetFailed(t checkTask, err error) error {
+	if ofHeader(err) {
+		l.remember(l.bad, t.blocks[0].Hash)
+	}
+	if l.target != nil && l.target.claim.Head == t.blocks[0].Hash {
+		l.target = nil
+	}
+	l.blame(t.peer, t.blocks[0].Hash, err)
 	return nil
 }
 

@@ -82,7 +82,7 @@ func (l *loop) aim() error {
 	}
 	if len(raw) > 0 {
 		t.checking = true
-		l.check(checkTask{peer: best.Peer, blocks: []Block{{t.claim.Head, raw}}, target: true})
+		l.checkTarget(best.Peer, Block{t.claim.Head, raw})
 		return nil
 	}
 	best.GetBlocks(t.id, []common.Hash{t.claim.Head})
@@ -145,7 +145,7 @@ func (l *loop) answerTarget(p *peerState, a Answer) {
 	for _, b := range a.Blocks {
 		if b.Hash == t.claim.Head {
 			t.checking, t.served = true, true
-			l.check(checkTask{peer: p.Peer, blocks: []Block{b}, target: true})
+			l.checkTarget(p.Peer, b)
 			return
 		}
 	}
@@ -154,6 +154,12 @@ func (l *loop) answerTarget(p *peerState, a Answer) {
 		l.emit(Abandoned{t.claim.Head, p.String() + " does not have the head block that it claims"})
 		l.drop(p, &Offence{Kind: Useless, Evidence: "it does not have the head block that it claims"})
 	}
+}
+
+// checkTarget has a head block checked, with its seal unless it is vouched for.
+func (l *loop) checkTarget(p Peer, b Block) {
+	seal := l.cfg.Sealer != nil && l.cfg.Seals != SealNone && !l.cfg.Checkpoints[b.Hash]
+	l.check(checkTask{peer: p, blocks: []Block{b}, seal: []bool{seal}, target: true})
 }
 
 // targetChecked begins to fetch the chain under a head block that is in order.

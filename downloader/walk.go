@@ -32,7 +32,10 @@ type plan struct {
 	young, old uint64
 	rank       int64
 	admission  admission
-	blank      bool // but for the head, nothing of it was stored when it was taken up
+	alarm      bool   // something was wrong: all seals are checked
+	checkpoint bool   // there is a trusted hash in the list
+	trusted    uint64 // at this index
+	blank      bool   // but for the head, nothing of it was stored when it was taken up
 }
 
 // giver is who named the hashes of a plan from an index on.
@@ -86,6 +89,8 @@ func (l *loop) openPlan(source *peerState) error {
 		return nil
 	}
 	l.plan = &plan{Plan: sp, source: source, old: sp.Len, moved: l.now, solo: source != nil && l.suspect[sp.Head]}
+	l.plan.alarm = l.suspect[sp.Head]
+	l.findCheckpoint(0, []common.Hash{sp.Head})
 	l.plan.admission.probes = make(map[common.Hash]bool)
 	if sp.Len > 1 { // by an earlier process
 		l.plan.givers = []giver{{1, nil}}
@@ -273,6 +278,7 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 		if len(p.givers) == 0 || p.givers[len(p.givers)-1].peer != from {
 			p.givers = append(p.givers, giver{p.Len, from})
 		}
+		l.findCheckpoint(p.Len, hashes[:n])
 		l.probeBatch(p.Len, hashes[:n])
 		p.last = hashes[n-1]
 		p.Len += uint64(n)

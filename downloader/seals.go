@@ -1,0 +1,88 @@
+package downloader
+
+import (
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/shoalnet/shoal/chain"
+)
+
+// Sealer checks the proof of work in a header. It is called by several goroutines
+// at once; errors are *chain.RuleError.
+type Sealer interface {
+	CheckSeal(*chain.Header) error
+}
+
+// Policy says of which blocks the seal is checked.
+type Policy uint8
+
+// The policies. A seal costs about a thousand times as much to check as all the rest
+// of a block, and a chain whose difficulties are in order and whose seals hold
+// wherever somebody looks without warning is not made up.
+const (
+	// SealSample checks every head, every probe, the youngest blocks of a chain,
+	// and a secret one in a hundred; all of them once anything was wrong.
+	SealSample Policy = iota
+	SealAll
+	SealNone
+)
+
+const (
+	// youngSeals is how many of the youngest blocks of a chain have their seals
+	// checked: a liar can put cheap blocks on top of a real chain.
+	youngSeals = 2048
+
+	// sealOneIn is of how many other blocks one is chosen. A chain with a share f
+	// of false seals passes m checks with (1-f)^m; a million blocks have ten
+	// thousand checks, which no share above a thousandth survives.
+	sealOneIn = 100
+)
+
+func (p Policy) String() string { return [...]string{"sample", "all", "none"}[p] }
+
+// ParsePolicy reads what String writes.
+func ParsePolicy(s string) (Policy, error) {
+	for _, p := range []Policy{SealSample, SealAll, SealNone} {
+		if p.String() == s {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("there are all, sample and none, not %q", s)
+}
+
+// wantsSeal decides whether the seal of a block is to be checked.
+func (l *loop) wantsSeal(h common.Hash) bool {
+	if l.cfg.Sealer == nil || l.cfg.Seals == SealNone {
+		return false
+	}
+	p := l.plan
+	at, ok := l.places[h]
+	if p != nil && ok && p.trusts(at.index) {
+		return false // its hash is vouched for, and a hash covers the seal
+	}
+	if l.cfg.Seals == SealAll || p == nil || !ok || p.alarm || at.index < youngSeals || p.admission.probes[h] {
+		return true
+	}
+	return l.rand.IntN(sealOneIn) == 0
+}
+
+// trusts reports whether the hash at an index is authenticated by a checkpoint
+// further up in the list: the links between them are checked as the blocks come.
+func (p *plan) trusts(index uint64) bool { return p.checkpoint && index >= p.trusted }
+
+// findCheckpoint looks for a checkpoint among hashes that follow on an index.
+func (l *loop) findCheckpoint(from uint64, hashes []common.Hash) {
+	p := l.plan
+	if p.checkpoint || len(l.cfg.Checkpoints) == 0 {
+		return
+	}
+	for i, h := range hashes {
+		if l.cfg.Checkpoints[h] {
+			p.checkpoint, p.trusted = true, from+uint64(i)
+			l.log.Info("everything below a trusted block is authenticated by its hash; seals are skipped there",
+				"block", h, "number", p.numberAt(p.trusted))
+			return
+		}
+	}
+}
