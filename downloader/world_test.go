@@ -72,6 +72,7 @@ type world struct {
 	store *store.Store
 	down  *downloader.Downloader
 	stop  func() // ends the downloader
+	tune  func(*downloader.Config)
 
 	mu       sync.Mutex
 	events   []downloader.Event
@@ -99,14 +100,18 @@ func (w *world) start() {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.down = downloader.New(downloader.Config{
+	cfg := downloader.Config{
 		Network: chain.Dev, Store: w.store, Checkers: 2,
 		Listener: func(e downloader.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.events = append(w.events, e)
 		},
-	})
+	}
+	if w.tune != nil {
+		w.tune(&cfg)
+	}
+	w.down = downloader.New(cfg)
 	ctx, cancel := context.WithCancel(w.ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -406,10 +411,17 @@ func (w *world) damage(path string) {
 
 // inBubble runs a test in virtual time with a running downloader.
 func inBubble(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Helper()
+	inBubbleWith(t, nil, f)
+}
+
+// inBubbleWith is inBubble with another configuration.
+func inBubbleWith(t *testing.T, tune func(*downloader.Config), f func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		// A bubble's clock begins in the year 2000, before any block.
 		time.Sleep(time.Until(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)))
 		w := newWorld(t)
+		w.tune = tune
 		w.start()
 		defer func() { w.stop() }()
 		f(t, w)
