@@ -109,6 +109,10 @@ const (
 	// mean deviations, before it is called late.
 	deadlineFactor = 2.5
 
+	// aliveBytes is what must have come from a peer for Alive to count: an answer
+	// of that size is worth waiting for, a drip of single bytes is not.
+	aliveBytes = 4 << 10
+
 	// probeInterval is how often a late peer is given one key to show that it
 	// is back.
 	probeInterval = 5 * time.Second

@@ -10,6 +10,8 @@ import (
 type Late[P comparable] struct {
 	Peer P
 	Keys int // how many keys were returned
+	// Kept is set when it keeps its work, because nobody could take it over.
+	Kept bool
 	// Hopeless is set when the peer was late several times in a row without
 	// sending a byte in between: it should be disconnected as useless.
 	Hopeless bool
@@ -21,12 +23,13 @@ type Late[P comparable] struct {
 func (p *Pool[P, K]) Expire(now time.Time) []Late[P] {
 	var overdue []*peer[P, K]
 	for p.deadlines.len() > 0 {
-		r := p.deadlines.peek()
-		if !r.closed && !r.late && r.deadline.After(now) {
+		d := p.deadlines.peek()
+		r := d.request
+		if d.at.After(now) && !d.stale() {
 			break
 		}
 		p.deadlines.pop()
-		if r.closed || r.late {
+		if d.stale() {
 			continue
 		}
 		// The rest of this peer's requests is given up with it.
@@ -42,7 +45,12 @@ func (p *Pool[P, K]) Expire(now time.Time) []Late[P] {
 		return nil
 	}
 	var out []Late[P]
+	alone := !slices.ContainsFunc(p.order, func(pr *peer[P, K]) bool { return !pr.late && !slices.Contains(overdue, pr) })
 	for _, pr := range overdue {
+		if alone {
+			out = append(out, p.waitFor(now, pr))
+			continue
+		}
 		out = append(out, p.giveUp(now, pr))
 	}
 	return out
@@ -68,6 +76,39 @@ func (p *Pool[P, K]) giveUp(now time.Time, pr *peer[P, K]) Late[P] {
 	p.stats.Late++
 	late.Hopeless = pr.lateCount >= hopelessAfter
 	return late
+}
+
+// waitFor gives a late peer more time, because nobody else is there to take over its
+// work: asked again, it would only do it twice.
+func (p *Pool[P, K]) waitFor(now time.Time, pr *peer[P, K]) Late[P] {
+	pr.lateCount++
+	pr.stats.Late++
+	p.stats.Late++
+	more := p.stretch(max(p.cfg.minDeadline(), firstDeadline) << min(pr.lateCount, 4))
+	for _, r := range pr.queue {
+		if !r.late && !r.deadline.After(now) {
+			r.deadline = now.Add(more)
+			p.watch(r)
+		}
+	}
+	return Late[P]{Peer: pr.name, Kept: true, Hopeless: pr.lateCount >= hopelessAfter}
+}
+
+// Alive says that bytes have come from a peer that may be part of an answer: what
+// it is asked for is not overdue yet. How much it helps is bounded by the bytes, so
+// that a drop now and then does not hold work for long.
+func (p *Pool[P, K]) Alive(now time.Time, name P, bytes int64) {
+	pr := p.peers[name]
+	if pr == nil || pr.late || bytes < aliveBytes {
+		return
+	}
+	least := now.Add(p.stretch(p.cfg.minDeadline()))
+	for _, r := range pr.queue {
+		if !r.late && r.deadline.Before(least) {
+			r.deadline = least
+			p.watch(r)
+		}
+	}
 }
 
 // ownLink reports whether the late peers are late because of our own link.
@@ -106,7 +147,7 @@ func (p *Pool[P, K]) stretchAll(now time.Time, overdue []*peer[P, K]) {
 		for _, r := range pr.queue {
 			if !r.late && !r.deadline.After(now) {
 				r.deadline = now.Add(p.stretch(p.cfg.minDeadline()))
-				p.deadlines.push(r)
+				p.watch(r)
 			}
 		}
 	}
@@ -122,11 +163,11 @@ func (p *Pool[P, K]) NextDeadline() (time.Time, bool) {
 			at = t
 		}
 	}
-	for p.deadlines.len() > 0 && (p.deadlines.peek().closed || p.deadlines.peek().late) {
+	for p.deadlines.len() > 0 && p.deadlines.peek().stale() {
 		p.deadlines.pop()
 	}
 	if p.deadlines.len() > 0 {
-		sooner(p.deadlines.peek().deadline)
+		sooner(p.deadlines.peek().at)
 	}
 	switch {
 	case p.bytesHeld >= p.cfg.heldBytes():

@@ -41,6 +41,22 @@ type request[P, K comparable] struct {
 	closed   bool
 }
 
+// deadline is an entry of the heap of deadlines. It is stale if its request needs
+// no more watching, or has been given another time since.
+type deadline[P, K comparable] struct {
+	at      time.Time
+	request *request[P, K]
+}
+
+func (d deadline[P, K]) stale() bool {
+	return d.request.closed || d.request.late || !d.at.Equal(d.request.deadline)
+}
+
+// watch puts the present deadline of a request into the heap.
+func (p *Pool[P, K]) watch(r *request[P, K]) {
+	p.deadlines.push(deadline[P, K]{r.deadline, r})
+}
+
 // Pool is the work pool. The zero value is not ready: use [New].
 type Pool[P, K comparable] struct {
 	cfg  Config
@@ -54,7 +70,7 @@ type Pool[P, K comparable] struct {
 	peers map[P]*peer[P, K]
 	order []*peer[P, K] // by time of joining; ties are never left to the map
 
-	deadlines heap[*request[P, K]] // open requests; may hold closed ones
+	deadlines heap[deadline[P, K]] // of open requests; may hold stale ones
 
 	nWanted, nInFlight, nHeld int
 	bytesInFlight             int64 // booked at peers, by expectation
@@ -96,11 +112,11 @@ func New[P, K comparable](cfg Config) *Pool[P, K] {
 		}
 		return a < b
 	}
-	p.deadlines.less = func(a, b *request[P, K]) bool {
-		if !a.deadline.Equal(b.deadline) {
-			return a.deadline.Before(b.deadline)
+	p.deadlines.less = func(a, b deadline[P, K]) bool {
+		if !a.at.Equal(b.at) {
+			return a.at.Before(b.at)
 		}
-		return a.id < b.id
+		return a.request.id < b.request.id
 	}
 	return p
 }

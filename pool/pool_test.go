@@ -191,15 +191,16 @@ func TestALatePeerLosesItsWorkButItsAnswerCounts(t *testing.T) {
 	s.want(0, 9)
 	s.reserve()
 	s.wait(3 * time.Second)
+	s.pool.Join(s.now, "b")
 	late := s.pool.Expire(s.now)
 	if len(late) != 1 || late[0].Peer != "a" || late[0].Keys != 9 || late[0].Hopeless {
 		t.Fatalf("late is %+v", late)
 	}
-	if got := s.reserve(); len(got) != 0 {
-		t.Fatalf("a late peer is asked for %v", got)
+	got := s.reserve()
+	if len(got["a"]) != 0 {
+		t.Fatalf("a late peer is asked for %v", got["a"])
 	}
-	s.pool.Join(s.now, "b")
-	s.wantKeys(s.reserve()["b"], seq(0, 9)...)
+	s.wantKeys(got["b"], seq(0, 9)...)
 	if n := s.answer("a", 0); n != 1 {
 		t.Fatal("the late answer was not useful")
 	}
@@ -211,37 +212,94 @@ func TestALatePeerLosesItsWorkButItsAnswerCounts(t *testing.T) {
 	}
 }
 
-func TestALatePeerIsProbedUntilItIsHopeless(t *testing.T) {
-	s := newScript(t, pool.Config{}, "a")
-	s.want(0, 100)
-	s.reserve()
-	for n := 1; ; n++ {
+// untilLate goes from deadline to deadline until a peer is reported as late.
+func (s *script) untilLate() pool.Late[string] {
+	s.Helper()
+	for range 100 {
 		at, ok := s.pool.NextDeadline()
 		if !ok {
-			t.Fatal("the pool would sleep for ever")
+			s.Fatal("the pool would sleep for ever")
 		}
 		s.now = at
 		late := s.pool.Expire(s.now)
-		for _, keys := range s.reserve() {
-			if len(keys) != 1 {
-				t.Fatalf("a late peer is asked for %v", keys)
-			}
+		s.reserve()
+		if len(late) > 0 {
+			return late[0]
 		}
-		if len(late) == 0 {
-			continue
+	}
+	s.Fatal("nobody is ever late")
+	return pool.Late[string]{}
+}
+
+func TestALatePeerIsProbedUntilItIsHopeless(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a")
+	s.want(0, 1)
+	s.reserve()
+	s.pool.Join(s.now, "b") // lacks everything, but might have taken over
+	for n := 1; ; n++ {
+		late := s.untilLate()
+		for len(s.open["b"]) > 0 {
+			s.answer("b")
 		}
-		if late[0].Hopeless {
+		if late.Peer == "a" && late.Hopeless {
 			break
 		}
 		if n > 20 {
 			t.Fatal("a peer that never answers is never hopeless")
 		}
 	}
+	if n := len(s.open["a"]); n < 3 {
+		t.Fatalf("it was asked %d times", n)
+	}
 	// A single answer and it is as good as new.
 	s.wait(time.Second)
+	s.want(1, 100)
 	s.answer("a", 0)
 	if got := s.reserve()["a"]; len(got) < 2 {
 		t.Fatalf("asked for %v after it is back", got)
+	}
+}
+
+func TestALatePeerThatIsAloneKeepsItsWork(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a")
+	s.want(0, 9)
+	s.reserve()
+	for n := 1; ; n++ {
+		late := s.untilLate()
+		if late.Keys != 0 {
+			t.Fatalf("%d keys were returned, with nobody to ask for them", late.Keys)
+		}
+		if late.Hopeless {
+			break
+		}
+		if n > 20 {
+			t.Fatal("it is never hopeless")
+		}
+	}
+	if n := len(s.open["a"]); n != 2 {
+		t.Fatalf("it was asked %d times, want 2", n)
+	}
+	s.answerAll("a")
+	if st := s.pool.Stats(); st.Duplicates != 0 || st.Useful != 9 {
+		t.Fatalf("stats are %+v", st)
+	}
+}
+
+func TestAPeerWhoseAnswerIsArrivingIsNotLate(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a", "b")
+	s.want(0, 1)
+	s.reserve()
+	at, _ := s.pool.NextDeadline()
+	s.now = at
+	s.pool.Alive(s.now, "a", 100_000)
+	if late := s.pool.Expire(s.now); len(late) > 0 {
+		t.Fatalf("%v late while its answer arrives", late)
+	}
+	at, _ = s.pool.NextDeadline()
+	s.now = at
+	s.pool.Alive(s.now, "a", 10) // a drip
+	if late := s.pool.Expire(s.now); len(late) != 1 {
+		t.Fatal("a drip of bytes keeps work for ever")
 	}
 }
 

@@ -275,7 +275,7 @@ func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], keys []K, bytes int64) 
 	p.bytesInFlight += bytes
 	p.stats.Requests++
 	p.stats.Asked += uint64(len(keys))
-	p.deadlines.push(r)
+	p.watch(r)
 	return r
 }
 

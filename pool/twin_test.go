@@ -144,7 +144,9 @@ func TestAgainstTwin(t *testing.T) {
 		)
 		step := func() {
 			for _, l := range p.Expire(now) {
-				w.late(l.Peer)
+				if !l.Kept {
+					w.late(l.Peer)
+				}
 			}
 			for _, r := range p.Reserve(now) {
 				if err := w.reserved(r); err != nil {
