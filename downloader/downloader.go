@@ -76,6 +76,7 @@ type loop struct {
 	rand  *rand.Rand // what it chooses is secret: it is seeded by the system
 
 	genesis common.Hash
+	inbox   <-chan message
 	pool    *pool.Pool[Peer, common.Hash]
 	peers   map[Peer]*peerState
 	order   []*peerState // by time of joining
@@ -117,6 +118,7 @@ type peerState struct {
 	refused   bool        // does not know the end of the present walk
 	slow      bool        // let the last request of the walk run into its timeout
 	lateBytes uint64      // received when it was last late
+	seen      uint64      // received when a deadline was last looked at
 }
 
 // directID marks requests that the loop makes outside of the pool.
@@ -128,6 +130,7 @@ func (d *Downloader) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	l := &loop{
 		cfg: d.cfg, store: d.cfg.Store, log: d.cfg.logger(), now: time.Now(),
+		inbox:    d.inbox,
 		rand:     rand.New(rand.NewChaCha8(seed())),
 		pool:     pool.New[Peer, common.Hash](d.cfg.Pool),
 		peers:    make(map[Peer]*peerState),
@@ -149,7 +152,7 @@ func (d *Downloader) Run(ctx context.Context) error {
 	}
 	wg.Go(func() { write(ctx, d, l.writes) })
 	wg.Go(func() { link(ctx, d, l.linkWake) })
-	err := l.run(ctx, d.inbox)
+	err := l.run(ctx)
 	cancel(err)
 	wg.Wait()
 	if err != nil && !errors.Is(err, context.Canceled) {
@@ -164,7 +167,7 @@ func seed() (s [32]byte) {
 }
 
 // run is the loop: it lets things happen, then decides, then sleeps.
-func (l *loop) run(ctx context.Context, inbox <-chan message) error {
+func (l *loop) run(ctx context.Context) error {
 	genesis, err := l.store.Canonical(0)
 	if err != nil {
 		return err
@@ -194,7 +197,7 @@ func (l *loop) run(ctx context.Context, inbox <-chan message) error {
 			writes, batch = l.writes, l.batch()
 		}
 		select {
-		case m := <-inbox:
+		case m := <-l.inbox:
 			l.now = time.Now()
 			if err := m.apply(l); err != nil {
 				return err
@@ -265,6 +268,17 @@ func (l *loop) decide() (again bool, err error) {
 
 // expire takes the work from peers that are late.
 func (l *loop) expire() {
+	// What has arrived, or is just arriving, is not late.
+	if len(l.inbox) > 0 {
+		return
+	}
+	if at, ok := l.pool.NextDeadline(); ok && !at.After(l.now) {
+		for _, p := range l.order {
+			received := p.Received()
+			l.pool.Alive(l.now, p.Peer, int64(received-p.seen))
+			p.seen = received
+		}
+	}
 	for _, late := range l.pool.Expire(l.now) {
 		p := l.peers[late.Peer]
 		l.emit(Late{Peer: p.String(), Keys: late.Keys})

@@ -134,6 +134,11 @@ func (m checked) apply(l *loop) error {
 // the header itself breaks a rule, nobody can serve a better one under its hash:
 // then it is the chain that is false.
 func (l *loop) refuse(peer Peer, hash common.Hash, b *chain.Block, err error) error {
+	_, isRule := errors.AsType[*chain.RuleError](err)
+	_, isFormat := errors.AsType[*chain.FormatError](err)
+	if !isRule && !isFormat {
+		return err // ours: nobody is to blame
+	}
 	if b == nil || !ofHeader(err) {
 		l.pool.Reject(l.now, peer, hash)
 		l.blame(peer, hash, err)

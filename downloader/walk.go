@@ -98,7 +98,9 @@ func (l *loop) openPlan(source *peerState) error {
 	}
 	// Nothing is held beyond the canonical chain and the head of the plan: that
 	// spares a look for each block.
-	l.plan.blank = l.store.Blocks() <= l.store.Head().Number+2
+	// Not so if an earlier process has linked a part of the plan already.
+	head := l.store.Head().Number
+	l.plan.blank = l.store.Blocks() <= head+2 && l.plan.numberAt(sp.Len-1) > head
 	last, err := l.store.PlanHashes(nil, sp.Len-1, sp.Len)
 	if err != nil {
 		return err

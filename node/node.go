@@ -32,6 +32,11 @@ type Config struct {
 	Client string
 	// Pool holds the limits of the downloader's work pool.
 	Pool pool.Config
+	// Sealer, Seals and Checkpoints are those of the downloader: how, of which
+	// blocks, and below which no seals are checked.
+	Sealer      downloader.Sealer
+	Seals       downloader.Policy
+	Checkpoints map[common.Hash]bool
 	// Events is called with each event of the node and of its downloader, which
 	// are the types of this package and of package downloader. It must return
 	// at once. Calls come from several goroutines. Nil: nobody listens.
@@ -110,6 +115,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.down = downloader.New(downloader.Config{
 		Network: cfg.Network, Store: cfg.Store, Pool: cfg.Pool, Logger: n.log,
+		Sealer: cfg.Sealer, Seals: cfg.Seals, Checkpoints: cfg.Checkpoints,
 		Listener: func(e downloader.Event) { n.cfg.emit(e) },
 	})
 	n.session = peer.Config{
