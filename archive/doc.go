@@ -41,7 +41,9 @@
 //
 // # What this package does not do
 //
-// It opens no store and knows no fork choice. It does not compare the first
-// block with the network's genesis block, nor the seals: that is for whoever
-// imports the blocks. It does not write era1 and does not check receipts.
+// It opens no store: [Import] writes to one that the caller has opened, [Export]
+// reads from one. It knows no fork choice; the store decides which branch is
+// canonical. It checks no seals. A [Reader] does not compare the first block with
+// the network's genesis block, Import does. It does not write era1 and does not
+// check receipts.
 package archive

@@ -16,7 +16,6 @@ import (
 // Importer is what Import writes to; *store.Store is one.
 type Importer interface {
 	Linked(common.Hash) (store.Link, bool, error)
-	AppendRaw(dst []byte, hash common.Hash) ([]byte, error)
 	Put([]store.Record) (int, error)
 	Link([]store.Link) (store.Move, error)
 }
@@ -43,38 +42,39 @@ const (
 
 // Import reads the rest of a chain file into a store. What has been read when an
 // error occurs, or when the context is cancelled, is in the store. Errors of the
-// file are *[Error]; the others are the store's.
+// file are *[Error]; the others are the store's. The reader must check bodies:
+// what is read with [Options.SkipBodies] is stored as it is.
 func Import(ctx context.Context, r *Reader, net *chain.Network, to Importer) (done Imported, err error) {
-	im := importer{net: net, to: to, done: &done}
-	for ctx.Err() == nil {
-		b, err := r.Next()
-		if err == io.EOF {
-			return done, im.flush()
-		}
-		if err != nil {
-			return done, errors.Join(im.flush(), err)
-		}
-		if err := im.add(b); err != nil {
-			flushed := im.flush()
-			_, broken := errors.AsType[*chain.RuleError](err)
-			if broken || errors.Is(err, ErrNoParent) || errors.Is(err, ErrGenesis) {
-				err = r.errorAt(b, err)
-			}
-			return done, errors.Join(flushed, err)
-		}
-	}
-	return done, errors.Join(im.flush(), ctx.Err())
+	im := importer{net: net, to: to}
+	err = im.run(ctx, r)
+	return im.done, err
 }
 
 // importer gathers blocks of one run, each on top of the one before.
 type importer struct {
 	net   *chain.Network
 	to    Importer
-	done  *Imported
-	last  store.Link
+	done  Imported
+	last  store.Link // zero before the first block
 	recs  []store.Record
 	links []store.Link
 	bytes int
+}
+
+func (im *importer) run(ctx context.Context, r *Reader) error {
+	for ctx.Err() == nil {
+		b, err := r.Next()
+		if err == io.EOF {
+			return im.flush()
+		}
+		if err != nil {
+			return errors.Join(im.flush(), err)
+		}
+		if err := im.add(b); err != nil {
+			return errors.Join(im.flush(), r.errorAt(b, err))
+		}
+	}
+	return errors.Join(im.flush(), ctx.Err())
 }
 
 func (im *importer) add(b Block) error {
@@ -87,7 +87,8 @@ func (im *importer) add(b Block) error {
 		im.done.Blocks++
 		return nil
 	}
-	if im.last.Hash != b.Parent {
+	// A hostile block #1 may name the zero hash, which is not a block's.
+	if im.last.Hash != b.Parent || b.Parent == (common.Hash{}) {
 		if err := im.flush(); err != nil {
 			return err
 		}
@@ -120,28 +121,36 @@ func (im *importer) add(b Block) error {
 	return nil
 }
 
-// flush stores and links what has been gathered.
+// flush stores and links what has been gathered. What fails is not tried again:
+// the error ends the import.
 func (im *importer) flush() error {
-	if len(im.recs) == 0 {
+	recs, links := im.recs, im.links
+	im.recs, im.links, im.bytes = recs[:0], links[:0], 0
+	if len(recs) == 0 {
 		return nil
 	}
-	added, err := im.to.Put(im.recs)
+	added, err := im.to.Put(recs)
 	if err != nil {
 		return err
 	}
-	move, err := im.to.Link(im.links)
-	if err != nil {
-		return err
-	}
-	im.done.Blocks += uint64(len(im.recs))
 	im.done.Added += uint64(added)
+	move, err := im.to.Link(links)
+	if err != nil {
+		return err
+	}
+	im.done.Blocks += uint64(len(recs))
 	im.done.Moved = im.done.Moved || move.Moved()
-	im.recs, im.links, im.bytes = im.recs[:0], im.links[:0], 0
 	return nil
 }
 
-// errorAt says where in the file the block is that cannot be imported.
+// errorAt says where in the file the block is that cannot be imported. Errors
+// of the store it leaves as they are.
 func (r *Reader) errorAt(b Block, err error) error {
+	_, rule := errors.AsType[*chain.RuleError](err)
+	_, format := errors.AsType[*chain.FormatError](err)
+	if !rule && !format && !errors.Is(err, ErrNoParent) && !errors.Is(err, ErrGenesis) {
+		return err
+	}
 	return &Error{File: r.name, Number: b.Number, NumberKnown: true, Offset: b.Offset, Err: err}
 }
 
@@ -151,9 +160,9 @@ type Exporter interface {
 	AppendRaw(dst []byte, hash common.Hash) ([]byte, error)
 }
 
-// Export writes the blocks from number from to number to, both included, of the
-// canonical chain. It calls progress, if not nil, after each block. It neither
-// commits nor aborts the writer.
+// Export writes the blocks from number first to number last, both included, of
+// the canonical chain, fewer if the chain ends before. It calls progress, if not
+// nil, after each block. It neither commits nor aborts the writer.
 func Export(ctx context.Context, from Exporter, first, last uint64, w *Writer, progress func()) error {
 	var buf []byte
 	for h, err := range from.CanonicalHashes(first, last) {

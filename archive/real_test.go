@@ -95,6 +95,13 @@ func TestRealPoC6(t *testing.T) {
 
 // TestRealStreams reads everything that other clients left us.
 func TestRealStreams(t *testing.T) {
+	// hive's chains have every rule up to London from the start.
+	first := chain.At(0)
+	hive := &chain.Network{Name: "hive", Format: chain.FormatFrontier, Forks: chain.Forks{
+		Homestead: first, Byzantium: first, Constantinople: first, MuirGlacier: first, London: first,
+	}}
+	// The other forks have a difficulty of their own making.
+	unlinked := Options{SkipLinks: true}
 	for _, c := range []struct {
 		path string
 		net  *chain.Network
@@ -114,12 +121,12 @@ func TestRealStreams(t *testing.T) {
 		{"mainnet/parity-8481474.rlp", chain.Mainnet, Options{}, 1},
 		{"mainnet/parity-8481475.rlp", chain.Mainnet, Options{}, 1},
 		{"mainnet/parity-8481476.rlp", chain.Mainnet, Options{}, 1},
-		{"forks/besu-fork-common.blocks", chain.Mainnet, Options{}, 7},
-		{"forks/besu-fork-outdated.blocks", chain.Mainnet, Options{}, 11},
-		{"forks/besu-fork-upgraded.blocks", chain.Mainnet, Options{}, 11},
-		{"forks/ej-sync-main-b1-b10.hex", chain.Mainnet, Options{}, 10},
-		{"forks/ej-sync-fork-b1-b5-b8.hex", chain.Mainnet, Options{}, 8},
-		{"forks/hive-blocks_1024_td_135112316.rlp", chain.Mainnet, Options{}, 1024},
+		{"forks/besu-fork-common.blocks", chain.Mainnet, unlinked, 7},
+		{"forks/besu-fork-outdated.blocks", chain.Mainnet, unlinked, 11},
+		{"forks/besu-fork-upgraded.blocks", chain.Mainnet, unlinked, 11},
+		{"forks/ej-sync-main-b1-b10.hex", chain.Mainnet, unlinked, 10},
+		{"forks/ej-sync-fork-b1-b5-b8.hex", chain.Mainnet, unlinked, 8},
+		{"forks/hive-blocks_1024_td_135112316.rlp", hive, Options{}, 1024},
 		{"poc6/chain6-pv30.hex", chain.PoC6, Options{}, 7},
 		// Its blocks name their parents by another hash than ours.
 		{"poc6/py-poc6-p28-chainB-1-211.hex", chain.PoC6, Options{SkipLinks: true}, 211},
@@ -145,7 +152,7 @@ func TestRealStreams(t *testing.T) {
 	small, _ := filepath.Glob(filepath.Join(filepath.Dir(sharedData(t, "forks", "hive-blocks_1_td_196416.rlp")), "hive-blocks_*.rlp"))
 	for _, path := range small {
 		t.Run(filepath.Base(path), func(t *testing.T) {
-			for _, err := range Blocks(path, chain.Mainnet) {
+			for _, err := range Blocks(path, hive) {
 				if err != nil {
 					t.Fatal(err)
 				}

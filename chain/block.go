@@ -90,6 +90,7 @@ func (b *Block) Uncles() iter.Seq2[*Header, error] {
 			}
 			var h *Header
 			if h, err = ParseHeader(b.format, raw); err != nil {
+				err = &FormatError{Item: "uncles", What: "an entry is not a header", Err: err}
 				break
 			}
 			if !yield(h, nil) {

@@ -57,8 +57,10 @@ func (b *Block) txRoot() (common.Hash, error) {
 	return t.Hash(), nil
 }
 
-// checkBody recomputes both roots that tie the body to the header.
-func (b *Block) checkBody() error {
+// CheckBody recomputes both roots that tie the body to the header, and checks
+// nothing else. Errors are *[RuleError] of a rule for which [Rule.OfBody] holds,
+// or *[FormatError].
+func (b *Block) CheckBody() error {
 	root, err := b.txRoot()
 	if err != nil {
 		return err

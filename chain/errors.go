@@ -26,8 +26,9 @@ func (e *FormatError) Unwrap() error { return e.Err }
 // Rule names a rule that a block can break.
 type Rule string
 
-// The rules that are checked today. Each is a constant so that blame, logs and
-// tests use the same word for the same thing.
+// The rules of body and chain; those of headers and uncles stand where they are
+// checked. Each is a constant so that blame, logs and tests use the same word for
+// the same thing.
 const (
 	// RuleTransactionsRoot: the header's transactions root is that of the body.
 	// A violation convicts the peer that served the block, not the source of
@@ -38,7 +39,8 @@ const (
 	RuleUnclesHash Rule = "uncles hash"
 	// RuleParent: the block names the expected parent.
 	RuleParent Rule = "parent hash"
-	// RuleNumber: a block's number is its parent's plus one.
+	// RuleNumber: a block's number is its parent's plus one (Yellow Paper,
+	// section 4.3.4).
 	RuleNumber Rule = "number"
 	// RuleTotalDifficulty: total difficulty stays below 2^256.
 	RuleTotalDifficulty Rule = "total difficulty"
@@ -56,8 +58,15 @@ type RuleError struct {
 	Hash   common.Hash // of the block that breaks it
 	Have   string      // what the block says
 	Want   string      // what the rule asks for
+	Err    error       // cause, may be nil: of an uncle what is wrong with it
 }
 
 func (e *RuleError) Error() string {
-	return fmt.Sprintf("chain: block %d (%x…): %s is %s, want %s", e.Number, e.Hash[:4], e.Rule, e.Have, e.Want)
+	s := fmt.Sprintf("chain: block %d (%x…): %s is %s, want %s", e.Number, e.Hash[:4], e.Rule, e.Have, e.Want)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
 }
+
+func (e *RuleError) Unwrap() error { return e.Err }

@@ -23,6 +23,26 @@ type Network struct {
 	// difficulty of a block's uncles to that of the block (protocol 30
 	// specification, section 4.4). Frontier and later count headers only.
 	CountUncles bool
+
+	// Forks are the blocks at which the rules for headers changed. The 2014
+	// format has none.
+	Forks Forks
+	// ExtraLimit is how many bytes of extra data a header may carry; 0 means
+	// 32, in the 2014 format 1024.
+	ExtraLimit int
+	// DurationLimit is how many seconds after its parent a block lowers the
+	// difficulty by the rule before Homestead; 0 means 13, in the 2014 format
+	// 5.
+	DurationLimit uint64
+	// Known are blocks whose hashes are known: another one of the same number
+	// is refused.
+	Known []Checkpoint
+	// LastBlock is the last block under proof of work; one of number 0 means
+	// that proof of work does not end.
+	LastBlock Checkpoint
+	// TerminalDifficulty is the total difficulty that ends proof of work
+	// (EIP-3675): a block that has reached it has no child. 0 means none.
+	TerminalDifficulty uint256.Int
 }
 
 var (
@@ -39,17 +59,34 @@ var (
 // The known networks.
 var (
 	// Mainnet is Ethereum's main network, as far as it was proof of work.
-	Mainnet = &Network{Name: "mainnet", ID: 1, Format: FormatFrontier, Genesis: mainnetGenesis}
+	Mainnet = &Network{
+		Name: "mainnet", ID: 1, Format: FormatFrontier, Genesis: mainnetGenesis,
+		Forks: mainnetForks, Known: []Checkpoint{mainnetDAO}, LastBlock: mainnetLast,
+		TerminalDifficulty: *uint256.MustFromDecimal("58750000000000000000000"),
+	}
 	// Sepolia is the test network, as far as it was proof of work.
-	Sepolia = &Network{Name: "sepolia", ID: 11155111, Format: FormatFrontier, Genesis: sepoliaGenesis}
+	Sepolia = &Network{
+		Name: "sepolia", ID: 11155111, Format: FormatFrontier, Genesis: sepoliaGenesis,
+		Forks: sepoliaForks, LastBlock: sepoliaLast,
+		TerminalDifficulty: *uint256.NewInt(17_000_000_000_000_000),
+	}
 	// PoC6 is the public network of proof of concept 6, September 2014.
 	PoC6 = &Network{Name: "poc6", ID: 0, Format: FormatPoC6, Genesis: poc6Genesis, CountUncles: true}
-	// Dev is a network for generated chains and experiments.
-	Dev = &Network{Name: "dev", ID: 1337, Format: FormatFrontier, Genesis: devGenesis}
+	// Dev is a network for generated chains and experiments: the rules of
+	// Frontier without the difficulty bomb, with a base fee if the genesis block
+	// has one.
+	Dev = &Network{Name: "dev", ID: 1337, Format: FormatFrontier, Genesis: devGenesis, Forks: devForks}
+	// Classic is Ethereum Classic, which refused the DAO fork. It has mainnet's
+	// network id and genesis block: only the name tells them apart, and from
+	// block 1,920,000 on the blocks.
+	Classic = &Network{
+		Name: "classic", ID: 1, Format: FormatFrontier, Genesis: mainnetGenesis,
+		Forks: classicForks, Known: []Checkpoint{classicDAO},
+	}
 )
 
 // Networks lists the presets.
-func Networks() []*Network { return []*Network{Mainnet, Sepolia, PoC6, Dev} }
+func Networks() []*Network { return []*Network{Mainnet, Sepolia, PoC6, Dev, Classic} }
 
 // ErrUnknownNetwork is returned by [NetworkByName].
 var ErrUnknownNetwork = errors.New("unknown network")
@@ -67,7 +104,8 @@ func NetworkByName(name string) (*Network, error) {
 	return nil, fmt.Errorf("%w %q: there are %s", ErrUnknownNetwork, name, strings.Join(names, ", "))
 }
 
-// NetworkByGenesis finds the preset whose genesis block has the given hash.
+// NetworkByGenesis finds the preset whose genesis block has the given hash. The
+// genesis block of Mainnet and Classic is Mainnet's.
 func NetworkByGenesis(hash common.Hash) (*Network, bool) {
 	for _, n := range Networks() {
 		if b, err := n.ParseBlock([]byte(n.Genesis)); err == nil && b.Hash == hash {
@@ -91,29 +129,32 @@ func (n *Network) GenesisBlock() (*Block, error) {
 }
 
 // CheckBlock checks all of a block that can be checked without any other
-// block: that the body is the one that the header commits to. It may be called
-// for blocks in any order and from several goroutines. Errors are *[RuleError]
-// or *[FormatError].
-func (n *Network) CheckBlock(b *Block) error { return b.checkBody() }
-
-// CheckLink checks what must hold between a block and its parent. Errors are
-// *[RuleError].
-func (n *Network) CheckLink(parent, b *Header) error {
-	if b.Parent != parent.Hash {
-		return &RuleError{Rule: RuleParent, Number: b.Number, Hash: b.Hash, Have: b.Parent.Hex(), Want: parent.Hash.Hex()}
+// block: that its header keeps the rules that a header keeps on its own, and
+// that the body is the one that the header commits to. A block of number 0 has
+// no rules for its header. It may be called for blocks in any order and from
+// several goroutines. Errors are *[RuleError] or *[FormatError]; of these,
+// FormatError and rules for which [Rule.OfBody] holds say nothing about other
+// blocks under the same hash, and all others refuse the hash itself.
+func (n *Network) CheckBlock(b *Block) error {
+	if err := n.checkAlone(&b.Header); err != nil {
+		return err
 	}
-	if b.Number != parent.Number+1 {
-		return &RuleError{Rule: RuleNumber, Number: b.Number, Hash: b.Hash, Have: fmt.Sprint(b.Number), Want: fmt.Sprint(parent.Number + 1)}
+	if err := n.checkKnown(&b.Header); err != nil {
+		return err
 	}
-	return nil
+	return b.CheckBody()
 }
 
 // TotalDifficulty returns the total difficulty of b, given that of its parent
 // (zero for the genesis block), by the rule of the network. Errors are
 // *[FormatError] for an unreadable uncle and *[RuleError] for a sum of more
-// than 256 bits.
+// than 256 bits or a parent that was the last one under proof of work.
 func (n *Network) TotalDifficulty(parent *uint256.Int, b *Block) (uint256.Int, error) {
 	td := *parent
+	// EIP-3675: the first block to reach the terminal difficulty is the last.
+	if end := &n.TerminalDifficulty; !end.IsZero() && !parent.Lt(end) {
+		return td, b.breaks(RuleLastBlock, "before one more, at total difficulty "+parent.Dec(), "the first to reach "+end.Dec())
+	}
 	add := func(d *uint256.Int) error {
 		if _, overflow := td.AddOverflow(&td, d); overflow {
 			return &RuleError{Rule: RuleTotalDifficulty, Number: b.Number, Hash: b.Hash, Have: "over 256 bits", Want: "at most 256 bits"}

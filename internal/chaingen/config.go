@@ -84,9 +84,9 @@ func (c *Config) interval() uint64 {
 	case c.Interval > 0:
 		return c.Interval
 	case c.network().Format == chain.FormatPoC6:
-		return poc6DurationLimit
+		return 5
 	}
-	return frontierDurationLimit
+	return 13
 }
 
 func (c *Config) shape(number uint64) (txs, size int) {

@@ -3,8 +3,8 @@
 //
 // What it makes passes everything that [chain.Network.CheckBlock] and
 // [chain.Network.CheckLink] ask for: numbers, parents, transactions roots and
-// uncles hashes are right, times increase and the difficulty follows the rule
-// of the first release of the format. A generator holds one block, its head.
+// uncles hashes are right, times increase, and difficulty, gas limit and base
+// fee follow the rules of the network. A generator holds one block, its head.
 //
 // A block depends on its parent, the seed and the shape asked for, and on
 // nothing else. Therefore a chain can be continued from any of its blocks, and

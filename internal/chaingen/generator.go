@@ -82,7 +82,7 @@ func (g *Generator) encode(parent *chain.Block) []byte {
 	g.reseed(&h)
 	g.fillRandom(&h)
 	h.Time = g.nextTime(&parent.Header)
-	adjust(format, &parent.Header, &h)
+	adjust(g.cfg.network(), &parent.Header, &h)
 
 	g.uncles = g.uncles[:0]
 	if every := g.cfg.UncleEvery; every > 0 && h.Number%every == 0 && parent.Number > 0 {
