@@ -3,9 +3,12 @@ package archive
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -16,6 +19,7 @@ import (
 // Importer is what Import writes to; *store.Store is one.
 type Importer interface {
 	Linked(common.Hash) (store.Link, bool, error)
+	AppendRaw(dst []byte, hash common.Hash) ([]byte, error)
 	Put([]store.Record) (int, error)
 	Link([]store.Link) (store.Move, error)
 }
@@ -42,23 +46,27 @@ const (
 
 // Import reads the rest of a chain file into a store. What has been read when an
 // error occurs, or when the context is cancelled, is in the store. Errors of the
-// file are *[Error]; the others are the store's. The reader must check bodies:
-// what is read with [Options.SkipBodies] is stored as it is.
+// file are *[Error]; the others are the store's. All rules for headers and uncles
+// are checked, and the seals that [Options.Seal] stands for. The reader must check
+// bodies: what is read with [Options.SkipBodies] is stored as it is.
 func Import(ctx context.Context, r *Reader, net *chain.Network, to Importer) (done Imported, err error) {
-	im := importer{net: net, to: to}
+	im := importer{net: net, to: to, reader: r}
 	err = im.run(ctx, r)
 	return im.done, err
 }
 
 // importer gathers blocks of one run, each on top of the one before.
 type importer struct {
-	net   *chain.Network
-	to    Importer
-	done  Imported
-	last  store.Link // zero before the first block
-	recs  []store.Record
-	links []store.Link
-	bytes int
+	net    *chain.Network
+	to     Importer
+	done   Imported
+	reader *Reader
+	last   store.Link     // zero before the first block
+	before []*chain.Block // last and its ancestors, youngest first, for uncles
+	sealed []Block        // of the batch, those whose seals are to be checked
+	recs   []store.Record
+	links  []store.Link
+	bytes  int
 }
 
 func (im *importer) run(ctx context.Context, r *Reader) error {
@@ -100,9 +108,15 @@ func (im *importer) add(b Block) error {
 			return ErrNoParent
 		}
 		im.last = parent
+		if err := im.ancestors(b.Parent); err != nil {
+			return err
+		}
 	}
-	if im.last.Number+1 != b.Number {
-		return &chain.RuleError{Rule: chain.RuleNumber, Number: b.Number, Hash: b.Hash, Have: fmt.Sprint(b.Number), Want: fmt.Sprint(im.last.Number + 1)}
+	if err := im.net.CheckLink(&im.before[0].Header, &b.Header); err != nil {
+		return err
+	}
+	if err := im.net.CheckUncles(b.Block, im.before); err != nil {
+		return err
 	}
 	td, err := im.net.TotalDifficulty(&im.last.TD, b.Block)
 	if err != nil {
@@ -112,6 +126,10 @@ func (im *importer) add(b Block) error {
 		return &chain.RuleError{Rule: chain.RuleTotalDifficulty, Number: b.Number, Hash: b.Hash, Have: b.TD.Dec(), Want: td.Dec()}
 	}
 	im.last = store.Link{Hash: b.Hash, Parent: b.Parent, Number: b.Number, TD: td}
+	im.before = append([]*chain.Block{b.Block}, im.before[:min(len(im.before), chain.UncleDepth-1)]...)
+	if o := &im.reader.opts; o.Seal != nil && (o.Sealed == nil || o.Sealed(b.Block)) {
+		im.sealed = append(im.sealed, b)
+	}
 	im.links = append(im.links, im.last)
 	im.recs = append(im.recs, store.Record{Hash: b.Hash, Number: b.Number, Raw: b.Raw()})
 	im.bytes += len(b.Raw())
@@ -121,11 +139,60 @@ func (im *importer) add(b Block) error {
 	return nil
 }
 
-// flush stores and links what has been gathered. What fails is not tried again:
-// the error ends the import.
-func (im *importer) flush() error {
+// ancestors reads the block with the given hash and those before it.
+func (im *importer) ancestors(h common.Hash) error {
+	im.before = nil
+	for len(im.before) < chain.UncleDepth {
+		raw, err := im.to.AppendRaw(nil, h)
+		if err != nil {
+			return err
+		}
+		b, err := im.net.ParseBlock(raw)
+		if err != nil {
+			return err
+		}
+		im.before = append(im.before, b)
+		if b.Number == 0 {
+			break
+		}
+		h = b.Parent
+	}
+	return nil
+}
+
+// checkSeals checks the seals that were chosen, on all cores. It returns the first
+// block whose seal is false, and why.
+func (im *importer) checkSeals() (common.Hash, error) {
+	errs := make([]error, len(im.sealed))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(errs)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(errs); i = int(next.Add(1)) - 1 {
+				errs[i] = im.reader.opts.Seal(&im.sealed[i].Header)
+			}
+		})
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return im.sealed[i].Hash, im.reader.errorAt(im.sealed[i], err)
+		}
+	}
+	return common.Hash{}, nil
+}
+
+// flush stores and links what has been gathered, up to the first false seal. What
+// fails is not tried again: the error ends the import.
+func (im *importer) flush() (err error) {
 	recs, links := im.recs, im.links
-	im.recs, im.links, im.bytes = recs[:0], links[:0], 0
+	bad, sealErr := im.checkSeals()
+	if sealErr != nil {
+		n := slices.IndexFunc(links, func(l store.Link) bool { return l.Hash == bad })
+		recs, links = recs[:n], links[:n]
+	}
+	im.recs, im.links, im.sealed, im.bytes = im.recs[:0], im.links[:0], im.sealed[:0], 0
+	defer func() { err = errors.Join(err, sealErr) }()
 	if len(recs) == 0 {
 		return nil
 	}

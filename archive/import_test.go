@@ -429,7 +429,7 @@ func TestImportHostile(t *testing.T) {
 			bad: remade(t, chain.Dev, dev[1], nil, map[int][]byte{8: rlpOf(t, uint64(2))})},
 		{name: "number 0", net: chain.Dev, good: dev[:4], want: ErrGenesis,
 			bad: remade(t, chain.Dev, dev[4], nil, map[int][]byte{8: rlpOf(t, uint64(0))})},
-		{name: "too much difficulty", net: chain.Dev, good: dev[:4], rule: chain.RuleTotalDifficulty,
+		{name: "too much difficulty", net: chain.Dev, good: dev[:4], rule: chain.RuleDifficulty,
 			bad: remade(t, chain.Dev, dev[4], nil, map[int][]byte{7: rlpOf(t, new(uint256.Int).SetAllOne())})},
 		{name: "an uncle that is none", net: chain.PoC6, good: poc6[:4],
 			bad: remade(t, chain.PoC6, poc6[4], badUncle, map[int][]byte{1: rlpOf(t, badHash)})},

@@ -145,35 +145,51 @@ func (n *Network) CheckBlock(b *Block) error {
 	return b.CheckBody()
 }
 
-// TotalDifficulty returns the total difficulty of b, given that of its parent
-// (zero for the genesis block), by the rule of the network. Errors are
-// *[FormatError] for an unreadable uncle and *[RuleError] for a sum of more
-// than 256 bits or a parent that was the last one under proof of work.
-func (n *Network) TotalDifficulty(parent *uint256.Int, b *Block) (uint256.Int, error) {
-	td := *parent
-	// EIP-3675: the first block to reach the terminal difficulty is the last.
-	if end := &n.TerminalDifficulty; !end.IsZero() && !parent.Lt(end) {
-		return td, b.breaks(RuleLastBlock, "before one more, at total difficulty "+parent.Dec(), "the first to reach "+end.Dec())
-	}
-	add := func(d *uint256.Int) error {
-		if _, overflow := td.AddOverflow(&td, d); overflow {
-			return &RuleError{Rule: RuleTotalDifficulty, Number: b.Number, Hash: b.Hash, Have: "over 256 bits", Want: "at most 256 bits"}
-		}
-		return nil
-	}
-	if err := add(&b.Difficulty); err != nil {
-		return td, err
-	}
+// Work returns what a block adds to the total difficulty of its chain, by the rule
+// of the network: its difficulty, in the rule of 2014 also that of its uncles.
+// Errors are *[FormatError] for an unreadable uncle and *[RuleError] for more than
+// 256 bits.
+func (n *Network) Work(b *Block) (uint256.Int, error) {
+	work := b.Difficulty
 	if !n.CountUncles {
-		return td, nil
+		return work, nil
 	}
 	for uncle, err := range b.Uncles() {
 		if err != nil {
-			return td, err
+			return work, err
 		}
-		if err := add(&uncle.Difficulty); err != nil {
-			return td, err
+		if _, over := work.AddOverflow(&work, &uncle.Difficulty); over {
+			return work, b.overflow()
 		}
 	}
+	return work, nil
+}
+
+// AddWork returns the total difficulty of a block whose header and [Network.Work]
+// are given, from that of its parent. Errors are *[RuleError]: more than 256 bits,
+// or a parent that was the last block under proof of work.
+func (n *Network) AddWork(parent *uint256.Int, h *Header, work *uint256.Int) (uint256.Int, error) {
+	td := *parent
+	// EIP-3675: the first block to reach the terminal difficulty is the last.
+	if end := &n.TerminalDifficulty; !end.IsZero() && !parent.Lt(end) {
+		return td, h.breaks(RuleLastBlock, "before one more, at total difficulty "+parent.Dec(), "the first to reach "+end.Dec())
+	}
+	if _, over := td.AddOverflow(&td, work); over {
+		return td, h.overflow()
+	}
 	return td, nil
+}
+
+func (h *Header) overflow() error {
+	return h.breaks(RuleTotalDifficulty, "over 256 bits", "at most 256 bits")
+}
+
+// TotalDifficulty returns the total difficulty of b, given that of its parent
+// (zero for the genesis block): [Network.Work] and [Network.AddWork] in one.
+func (n *Network) TotalDifficulty(parent *uint256.Int, b *Block) (uint256.Int, error) {
+	work, err := n.Work(b)
+	if err != nil {
+		return *parent, err
+	}
+	return n.AddWork(parent, &b.Header, &work)
 }

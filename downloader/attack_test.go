@@ -27,8 +27,6 @@ type attack struct {
 	guilty *downloader.Kind
 }
 
-func kind(k downloader.Kind) *downloader.Kind { return &k }
-
 // more is a claim of more than the chain has.
 func more(a *actor) {
 	a.claim = a.chain.claim()
@@ -62,26 +60,26 @@ func TestAttacks(t *testing.T) {
 				}
 				return l
 			}
-		}, kind(downloader.Lie)},
+		}, new(downloader.Lie)},
 		{"A2 shuffled hashes", func(a *actor) {
 			more(a)
 			a.ancestry = func(_ common.Hash, l []common.Hash) []common.Hash {
 				rand.New(rand.NewPCG(1, 2)).Shuffle(len(l), func(i, j int) { l[i], l[j] = l[j], l[i] })
 				return l
 			}
-		}, kind(downloader.Lie)},
+		}, new(downloader.Lie)},
 		{"A3 made-up hashes in large batches", func(a *actor) {
 			more(a)
 			a.ancestry = func(s common.Hash, l []common.Hash) []common.Hash { return made(uint64(s[0]), 300) }
-		}, kind(downloader.Lie)},
+		}, new(downloader.Lie)},
 		{"A4 made-up hashes, one at a time", func(a *actor) {
 			more(a)
 			a.ancestry = func(s common.Hash, l []common.Hash) []common.Hash { return made(uint64(s[0]), 1) }
-		}, kind(downloader.Lie)},
+		}, new(downloader.Lie)},
 		{"A7 a hash too few", func(a *actor) {
 			more(a)
 			a.ancestry = func(_ common.Hash, l []common.Hash) []common.Hash { return slices.Delete(l, len(l)/2, len(l)/2+1) }
-		}, kind(downloader.Lie)},
+		}, new(downloader.Lie)},
 		{"A8 back to an earlier hash", func(a *actor) {
 			more(a)
 			first := a.chain.blocks[len(a.chain.blocks)-5].Hash
@@ -91,7 +89,7 @@ func TestAttacks(t *testing.T) {
 				}
 				return l
 			}
-		}, kind(downloader.Lie)},
+		}, new(downloader.Lie)},
 		{"A10 a claim, and no hashes", func(a *actor) {
 			elsewhere(a, 0, 30)
 			a.ancestry = func(common.Hash, []common.Hash) []common.Hash { return nil }
@@ -103,14 +101,14 @@ func TestAttacks(t *testing.T) {
 		{"A11 the head block is withheld", func(a *actor) {
 			elsewhere(a, 0, 30)
 			a.blocks = func([]common.Hash, []downloader.Block) []downloader.Block { return nil }
-		}, kind(downloader.Useless)},
+		}, new(downloader.Useless)},
 		{"A11 another block for the head block", func(a *actor) {
 			elsewhere(a, 0, 30)
 			wrong := a.chain.blocks[3]
 			a.blocks = func([]common.Hash, []downloader.Block) []downloader.Block {
 				return []downloader.Block{{Hash: wrong.Hash, Raw: slices.Clone(wrong.Raw())}}
 			}
-		}, kind(downloader.Useless)},
+		}, new(downloader.Useless)},
 		{"A12 blocks that do not exist", func(a *actor) {
 			more(a)
 			a.ancestry = func(_ common.Hash, l []common.Hash) []common.Hash {
@@ -119,7 +117,7 @@ func TestAttacks(t *testing.T) {
 				}
 				return l
 			}
-		}, kind(downloader.Lie)},
+		}, new(downloader.Lie)},
 		{"A13 the right header and a junk body", func(a *actor) {
 			a.blocks = func(_ []common.Hash, l []downloader.Block) []downloader.Block {
 				for i := range l {
@@ -127,7 +125,7 @@ func TestAttacks(t *testing.T) {
 				}
 				return l
 			}
-		}, kind(downloader.Lie)},
+		}, new(downloader.Lie)},
 		{"A14 unrequested blocks among good ones", func(a *actor) {
 			extra := grow(a.w, nil, 0, 99, 0, 5)
 			a.blocks = func(_ []common.Hash, l []downloader.Block) []downloader.Block {

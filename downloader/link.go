@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -126,10 +127,19 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 		if err := l.d.cfg.Network.CheckLink(parent, &f.header); err != nil {
 			return false, err
 		}
-		td = store.Link{Hash: f.header.Hash, Parent: f.header.Parent, Number: f.header.Number, TD: td.TD}
-		if _, over := td.TD.AddOverflow(&td.TD, &f.work); over {
-			return false, &chain.RuleError{Rule: chain.RuleTotalDifficulty, Number: td.Number, Hash: td.Hash, Have: "over 256 bits", Want: "at most 256 bits"}
+		if f.header.HasUncles() {
+			if err := l.checkUncles(hashes[i], r); err != nil {
+				return false, err
+			}
+			if r.missing != (common.Hash{}) {
+				break
+			}
 		}
+		sum, err := l.d.cfg.Network.AddWork(&td.TD, &f.header, &f.work)
+		if err != nil {
+			return false, err
+		}
+		td = store.Link{Hash: f.header.Hash, Parent: f.header.Parent, Number: f.header.Number, TD: sum}
 		run = append(run, td)
 		parent = &f.header
 	}
@@ -149,6 +159,40 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 		return false, nil
 	}
 	return r.missing == (common.Hash{}) && len(run) == len(hashes), nil
+}
+
+// checkUncles checks the uncles of a stored block against its ancestors, all of which
+// are stored too, and, as the policy says, their seals.
+func (l *linker) checkUncles(h common.Hash, r *linked) error {
+	b, err := l.read(h, r)
+	if err != nil || b == nil {
+		return err
+	}
+	var ancestors []*chain.Block
+	for at := b; at.Number > 0 && len(ancestors) < chain.UncleDepth; {
+		a, err := l.read(at.Parent, r)
+		if err != nil || a == nil {
+			return err
+		}
+		ancestors = append(ancestors, a)
+		at = a
+	}
+	if err := l.d.cfg.Network.CheckUncles(b, ancestors); err != nil {
+		return err
+	}
+	cfg := &l.d.cfg
+	if cfg.Sealer == nil || cfg.Seals == SealNone || cfg.Seals == SealSample && rand.IntN(sealOneIn) != 0 {
+		return nil
+	}
+	for u, err := range b.Uncles() {
+		if err == nil {
+			err = cfg.Sealer.CheckSeal(u)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // read returns a stored block, nil if it is not there. Each block has memory of

@@ -18,7 +18,7 @@ type follower struct {
 // newFollower takes from a block what the linker needs.
 func newFollower(net *chain.Network, b *chain.Block) (*follower, error) {
 	f := &follower{header: b.Header.Detached()}
-	work, err := net.TotalDifficulty(new(uint256.Int), b)
+	work, err := net.Work(b)
 	f.work = work
 	return f, err
 }

@@ -59,7 +59,7 @@ func branch(parent Link, seed byte, n int, difficulty uint64) []block {
 		if l.Number%13 == 0 {
 			size *= 9
 		}
-		raw := bytes.Repeat([]byte(fmt.Sprintf("%d/%d.", seed, l.Number)), size/4+1)[:size]
+		raw := bytes.Repeat(fmt.Appendf(nil, "%d/%d.", seed, l.Number), size/4+1)[:size]
 		blocks[i] = block{Record{l.Hash, l.Number, raw}, l}
 		parent = l
 	}

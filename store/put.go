@@ -239,7 +239,7 @@ func (w *segmentWriter) roll(batch *pebble.Batch) error {
 		return fmt.Errorf("create segment: %w", err)
 	}
 	// Pebble promises WriteAt only for files opened like this.
-	if err := f.Close(); err == nil {
+	if err = f.Close(); err == nil {
 		f, err = w.files.fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 	}
 	if err != nil {

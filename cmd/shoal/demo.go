@@ -17,6 +17,7 @@ import (
 
 	"github.com/shoalnet/shoal/archive"
 	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/internal/chaingen"
 	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/store"
@@ -45,7 +46,8 @@ func newDemo() *cobra.Command {
 		Short: "Watch a sync from several nodes on this machine",
 		Long: `Start several nodes on the loopback interface that serve the chain of FILE, sync an
 empty node from all of them at once, and check that it ends where the file does.
-Everything is in temporary directories that are removed at the end.
+Everything is in temporary directories that are removed at the end. Seals are not
+checked, so that what you see is the transfer.
 
 Without FILE it takes the first 8192 blocks of Sepolia, if the Go tool finds them in
 the source of go-ethereum, which comes with the source of this program; otherwise it
@@ -191,10 +193,14 @@ func (d *demo) run(ctx context.Context, peers int) (r demoReport, err error) {
 	var wg sync.WaitGroup
 	var addrs []string
 	var want store.Head
+	var stores []*store.Store
 	failures := make(chan error, peers) // one for each node
 	defer func() {
 		cancel()
 		wg.Wait()
+		for _, st := range stores { // not before the nodes have stopped
+			closeStore(st, &err)
+		}
 		close(failures)
 		for e := range failures {
 			err = errors.Join(err, e)
@@ -205,7 +211,7 @@ func (d *demo) run(ctx context.Context, peers int) (r demoReport, err error) {
 		if err != nil {
 			return r, err
 		}
-		defer closeStore(st, &err)
+		stores = append(stores, st)
 		if err := d.fill(ctx, st); err != nil {
 			return r, err
 		}
@@ -232,7 +238,11 @@ func (d *demo) run(ctx context.Context, peers int) (r demoReport, err error) {
 	}
 	defer closeStore(st, &err)
 	w := newWatcher(d.ui)
-	s, err := syncTo(ctx, st, d.net, addrs, w)
+	cfg := node.Config{Network: d.net, Store: st, Peers: addrs}
+	if err := (&sealOptions{policy: downloader.SealNone.String()}).configure(&cfg, d.net); err != nil {
+		return r, err
+	}
+	s, err := syncTo(ctx, cfg, w)
 	w.stop()
 	if err != nil {
 		return r, err

@@ -15,6 +15,7 @@ import (
 
 func newImport() *cobra.Command {
 	o := &options{}
+	seals := &sealOptions{}
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
 		Short: "Import blocks from chain files",
@@ -28,14 +29,28 @@ is damaged, the import stops and says where; what came before stays imported.`,
 			if err != nil {
 				return err
 			}
+			for _, f := range files { // a typing error should not make a data directory
+				if _, err := os.Stat(f); err != nil {
+					return err
+				}
+			}
+			if o.network == "" { // a new data directory is for the network of the files
+				if o.network, err = o.networkFor(files[0]); err != nil {
+					return err
+				}
+			}
 			st, net, err := o.open(ui.Logger)
 			if err != nil {
 				return err
 			}
 			defer closeStore(st, &err)
+			opts, err := seals.importing(net)
+			if err != nil {
+				return err
+			}
 			var total archive.Imported
 			for _, f := range files {
-				r, err := archive.Open(f, net, archive.Options{SkipLinks: true})
+				r, err := archive.Open(f, net, opts)
 				if err != nil {
 					return err
 				}
@@ -56,7 +71,24 @@ is damaged, the import stops and says where; what came before stays imported.`,
 		},
 	}
 	o.add(cmd)
+	seals.addPolicy(cmd)
 	return cmd
+}
+
+// networkFor returns the network that a new data directory is for if it begins with
+// a file, "" for one that exists or if the file does not tell.
+func (o *options) networkFor(file string) (string, error) {
+	st, err := store.Open(o.dataDir, store.Options{MustExist: true})
+	if err == nil {
+		return "", st.Close()
+	}
+	if !errors.Is(err, store.ErrNotExist) {
+		return "", err
+	}
+	if net, err := o.networkOf(file); err == nil {
+		return net.Name, nil
+	}
+	return "", nil
 }
 
 // importHint adds what to do to errors that have a usual cause.

@@ -4,16 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"net"
+	"os"
+	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/node"
-	"github.com/shoalnet/shoal/store"
 )
 
 // defaultPort is that of the protocol.
@@ -21,6 +25,7 @@ const defaultPort = "30303"
 
 func newNode() *cobra.Command {
 	o := &options{}
+	seals := &sealOptions{}
 	var listen string
 	var peers []string
 	cmd := &cobra.Command{
@@ -40,24 +45,33 @@ named. The address that it listens on is printed on standard output as the line
 			if peers, err = checkPeers(peers); err != nil {
 				return err
 			}
+			if err := checkListen(listen); err != nil {
+				return err
+			}
 			st, net, err := o.open(ui.Logger)
 			if err != nil {
 				return err
 			}
 			defer closeStore(st, &err)
+			var cfg node.Config
+			if err := seals.configure(&cfg, net); err != nil {
+				return err
+			}
 			l, err := listenTCP(listen)
 			if err != nil {
 				return err
 			}
-			if !o.json {
-				fmt.Println("listening on", l.Addr())
+			to := os.Stdout
+			if o.json {
+				to = os.Stderr
 			}
+			fmt.Fprintln(to, "listening on", l.Addr())
 			ui.Info("node is up", "listen", l.Addr().String(), "network", net.Name, "head", st.Head().Number)
 			w := newWatcher(ui)
 			defer w.stop()
-			n, err := node.New(node.Config{
-				Network: net, Store: st, Listener: l, Peers: peers, Client: clientName(), Events: w.event, Logger: ui.Logger,
-			})
+			cfg.Network, cfg.Store, cfg.Listener, cfg.Peers = net, st, l, peers
+			cfg.Client, cfg.Events, cfg.Logger = clientName(), w.event, ui.Logger
+			n, err := node.New(cfg)
 			if err != nil {
 				l.Close()
 				return err
@@ -74,6 +88,7 @@ named. The address that it listens on is printed on standard output as the line
 		},
 	}
 	o.add(cmd)
+	seals.add(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:"+defaultPort, "`address` to listen on; port 0 takes a free one")
 	cmd.Flags().StringArrayVar(&peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
 	return cmd
@@ -81,6 +96,7 @@ named. The address that it listens on is printed on standard output as the line
 
 func newSync() *cobra.Command {
 	o := &options{}
+	seals := &sealOptions{}
 	var peers []string
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -102,6 +118,9 @@ that cannot be reached does not matter as long as another one can.`,
 			if peers, err = checkPeers(peers); err != nil {
 				return err
 			}
+			if timeout < 0 {
+				return usage("--timeout %v: want a positive time, such as 90s or 2h", timeout)
+			}
 			st, net, err := o.open(ui.Logger)
 			if err != nil {
 				return err
@@ -113,8 +132,12 @@ that cannot be reached does not matter as long as another one can.`,
 				ctx, cancel = context.WithTimeoutCause(ctx, timeout, errTimeout)
 				defer cancel()
 			}
+			cfg := node.Config{Network: net, Store: st, Peers: peers}
+			if err := seals.configure(&cfg, net); err != nil {
+				return err
+			}
 			w := newWatcher(ui)
-			report, err := syncTo(ctx, st, net, peers, w)
+			report, err := syncTo(ctx, cfg, w)
 			w.stop()
 			if errors.Is(err, errTimeout) {
 				return incomplete("not in sync after %v: %s", timeout, w.state())
@@ -128,6 +151,7 @@ that cannot be reached does not matter as long as another one can.`,
 		},
 	}
 	o.add(cmd)
+	seals.add(cmd)
 	cmd.Flags().StringArrayVar(&peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this `time`, such as 90s or 2h (default: never)")
 	return cmd
@@ -154,12 +178,13 @@ type peerLine struct {
 }
 
 // syncTo runs a node without a listener until there is nothing left to fetch.
-func syncTo(ctx context.Context, st *store.Store, net *chain.Network, peers []string, w *watcher) (syncReport, error) {
+func syncTo(ctx context.Context, cfg node.Config, w *watcher) (syncReport, error) {
 	began := time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w.await(len(peers), func() { cancel(errDone) })
-	n, err := node.New(node.Config{Network: net, Store: st, Peers: peers, Client: clientName(), Events: w.event, Logger: w.ui.Logger})
+	w.await(cfg.Peers, func() { cancel(errDone) })
+	cfg.Client, cfg.Events, cfg.Logger, cfg.Dial = clientName(), w.event, w.ui.Logger, w.dial
+	n, err := node.New(cfg)
 	if err != nil {
 		return syncReport{}, err
 	}
@@ -168,7 +193,7 @@ func syncTo(ctx context.Context, st *store.Store, net *chain.Network, peers []st
 		err = cause
 	}
 	r := w.report()
-	r.Head = headOf(st.Head())
+	r.Head = headOf(cfg.Store.Head())
 	r.Seconds = time.Since(began).Seconds()
 	if errors.Is(err, errDone) {
 		err = nil
@@ -178,14 +203,26 @@ func syncTo(ctx context.Context, st *store.Store, net *chain.Network, peers []st
 
 var errDone = errors.New("done")
 
-// listenTCP listens, with a sentence for the usual mistakes.
-func listenTCP(addr string) (net.Listener, error) {
-	if _, _, err := net.SplitHostPort(addr); err != nil {
-		return nil, usage("--listen %q: want host:port, such as 127.0.0.1:%s", addr, defaultPort)
-	}
-	l, err := net.Listen("tcp", addr)
+// checkListen refuses what is no address to listen on.
+func checkListen(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
+		return usage("--listen %q: want host:port, such as 127.0.0.1:%s", addr, defaultPort)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return usage("--listen %q: %q is not a port", addr, port)
+	}
+	return nil
+}
+
+// listenTCP listens, with a sentence for the usual mistake.
+func listenTCP(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("--listen: %w; is another node running? port 0 takes a free one", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
 	}
 	return l, nil
 }
@@ -202,7 +239,7 @@ func checkPeers(peers []string) ([]string, error) {
 		if err != nil || host == "" || port == "" {
 			return nil, usage("--peer %q: want host:port, such as 192.0.2.7:%s", p, defaultPort)
 		}
-		if _, err := net.LookupPort("tcp", port); err != nil {
+		if n, err := net.LookupPort("tcp", port); err != nil || n == 0 {
 			return nil, usage("--peer %q: %q is not a port", p, port)
 		}
 		if addr := net.JoinHostPort(host, port); !seen[addr] {
@@ -227,36 +264,76 @@ type watcher struct {
 	gone []downloader.PeerProgress // peers that have left
 	last downloader.Progress
 
-	addresses int             // to be tried before all is done
-	failed    map[string]bool // of them, those that cannot be reached
-	joined    int             // peers that are connected
-	settled   bool
-	done      func()
+	untried map[string]bool     // addresses that have neither answered nor failed yet
+	failed  map[string]error    // addresses that were no good when last tried, and why
+	dialled map[string][]string // addresses by the name of the peer that was found there
+	joined  int                 // peers that are connected
+	settled bool
+	done    func()
 }
 
 func newWatcher(u *ui) *watcher {
-	return &watcher{ui: u, failed: map[string]bool{}}
+	return &watcher{ui: u, failed: map[string]error{}, dialled: map[string][]string{}}
 }
 
 // await has done called when every address has been tried and nothing is left to
 // fetch from those that answered.
-func (w *watcher) await(addresses int, done func()) { w.addresses, w.done = addresses, done }
+func (w *watcher) await(addresses []string, done func()) {
+	w.untried, w.done = map[string]bool{}, done
+	for _, a := range addresses {
+		w.untried[a] = true
+	}
+}
+
+// dial connects to an address, and notes which peer is there: events name peers,
+// an address may be the name of a host.
+func (w *watcher) dial(ctx context.Context, addr string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	peer := conn.RemoteAddr().String()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Contains(w.dialled[peer], addr) {
+		w.dialled[peer] = append(w.dialled[peer], addr)
+	}
+	return conn, nil
+}
+
+// tried notes what came of the addresses of a peer; err is nil if it has joined.
+func (w *watcher) tried(peer string, err error) {
+	for _, addr := range append(w.dialled[peer], peer) {
+		delete(w.untried, addr)
+		if err == nil {
+			delete(w.failed, addr)
+		} else {
+			w.failed[addr] = err
+		}
+	}
+}
+
+var errNoChain = errors.New("it serves no chain")
 
 func (w *watcher) event(e any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch e := e.(type) {
 	case node.DialFailed:
-		w.failed[e.Addr] = true
-		w.ui.Debug("no connection", "peer", e.Addr, "err", e.Err, "again", e.Again)
-		if w.joined == 0 {
-			w.text = fmt.Sprintf("no peer can be reached; %s: %v", e.Addr, e.Err)
+		level := slog.LevelDebug
+		if w.failed[e.Addr] == nil { // once is enough for people
+			level = slog.LevelInfo
 		}
+		w.ui.Log(context.Background(), level, "no connection", "peer", e.Addr, "err", e.Err, "again", e.Again)
+		delete(w.untried, e.Addr)
+		w.failed[e.Addr] = e.Err
 	case node.NoChain:
-		w.failed[e.Addr] = true
+		w.tried(e.Addr, errNoChain)
 		w.ui.Info("peer serves no chain", "peer", e.Addr)
 	case downloader.Joined:
 		w.joined++
+		w.tried(e.Peer, nil)
 		w.settled = false
 		w.ui.Info("peer joined", "peer", e.Peer, "td", e.Claim.TD.Dec())
 	case downloader.Left:
@@ -291,13 +368,15 @@ func (w *watcher) event(e any) {
 		}
 	case downloader.Settled:
 		w.settled = true
-		w.ui.Info("in sync with all peers", "number", e.Head.Number, "head", e.Head.Hash)
+		if w.joined > 0 {
+			w.ui.Info("in sync with all peers", "number", e.Head.Number, "head", e.Head.Hash)
+		}
 	case downloader.Late:
 		w.ui.Info("peer is late", "peer", e.Peer, "blocks", e.Keys)
 	case downloader.Dropped:
 		w.ui.Warn("peer dropped", "peer", e.Peer, "why", e.Evidence)
 	}
-	if w.done != nil && w.settled && w.joined > 0 && w.joined+len(w.failed) >= w.addresses {
+	if w.done != nil && w.settled && w.joined > 0 && len(w.untried) == 0 {
 		w.done()
 	}
 }
@@ -319,8 +398,17 @@ func (w *watcher) stop() {
 func (w *watcher) state() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.text == "" {
+	switch {
+	case w.joined == 0 && len(w.failed) > 0:
+		var why []string
+		for _, addr := range slices.Sorted(maps.Keys(w.failed)) {
+			why = append(why, fmt.Sprintf("%s: %v", addr, w.failed[addr]))
+		}
+		return "no peer is connected; " + strings.Join(why, "; ")
+	case w.joined == 0:
 		return "no peer has answered"
+	case w.text == "":
+		return "waiting for an answer from " + strings.Join(slices.Sorted(maps.Keys(w.untried)), ", ")
 	}
 	return w.text
 }

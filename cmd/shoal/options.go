@@ -76,7 +76,7 @@ func (o *options) ui() (*ui, error) {
 	}
 	out := &lineWriter{to: os.Stderr}
 	if isTerminal(os.Stderr) && os.Getenv("NO_COLOR") == "" {
-		return &ui{slog.New(tint.NewHandler(out, &tint.Options{Level: level, TimeFormat: "15:04:05"})), out}, nil
+		return &ui{slog.New(tint.NewTextHandler(out, &tint.Options{Level: level, TimeFormat: "15:04:05"})), out}, nil
 	}
 	return &ui{slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})), out}, nil
 }

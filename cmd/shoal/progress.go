@@ -31,8 +31,6 @@ type bar struct {
 
 	mu   sync.Mutex
 	line time.Time
-	done int64
-	all  int64
 }
 
 func newBar(name string, unit any, u *ui) *bar {
@@ -143,7 +141,6 @@ type syncLine struct {
 	at    time.Time
 	bytes uint64
 	rate  float64 // bytes a second, moving average
-	base  uint64  // number of our head when it began
 }
 
 // describe returns the blocks that are here and that are wanted, and the rest of
