@@ -18,7 +18,8 @@
 // the block. So two different byte strings that pass CheckBlock are two
 // different blocks.
 //
-// What this package does not do: it does no I/O, keeps no state, starts no
+// What this package does not do: it does no I/O, keeps no state but the caches of an
+// [Ethash] that the caller owns, starts no
 // goroutine and reads no clock. It does not execute transactions, so state
 // root, receipts root and gas used are only read, never confirmed.
 package chain
