@@ -1,7 +1,7 @@
 // Package chain is what a block is and what must hold for it: the raw RLP of
 // a block with a parsed view over the same bytes, the two block formats that
-// Shoal speaks, the checks that need no other block, the link between a block
-// and its parent, total difficulty, and the presets of known networks.
+// Shoal speaks, the rules of proof of work as pure functions, the verification
+// of seals, total difficulty, and the presets of known networks.
 //
 // A block arrives as bytes, is viewed, checked and stored as the same bytes.
 // Nothing here re-encodes a block:
@@ -18,8 +18,8 @@
 // the block. So two different byte strings that pass CheckBlock are two
 // different blocks.
 //
-// What this package does not do: it does no I/O, keeps no state but the caches of an
-// [Ethash] that the caller owns, starts no
-// goroutine and reads no clock. It does not execute transactions, so state
-// root, receipts root and gas used are only read, never confirmed.
+// What this package does not do: it does no I/O, keeps no state but the caches of
+// an [Ethash], which its caller owns, starts no goroutine and reads no clock. It
+// does not execute transactions, so state root, receipts root and gas used are
+// only read, never confirmed.
 package chain
