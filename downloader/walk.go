@@ -6,7 +6,6 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/store"
 )
 
@@ -96,9 +95,9 @@ func (l *loop) openPlan(source *peerState) error {
 		l.plan.givers = []giver{{1, nil}}
 		l.plan.admission.unknown = true
 	}
-	// Nothing is held beyond the canonical chain and the head of the plan: that
-	// spares a look for each block.
-	// Not so if an earlier process has linked a part of the plan already.
+	// If nothing is held beyond the canonical chain and the head of the plan, there
+	// is no need to look for each block. Not so if an earlier process has linked a
+	// part of the plan already.
 	head := l.store.Head().Number
 	l.plan.blank = l.store.Blocks() <= head+2 && l.plan.numberAt(sp.Len-1) > head
 	last, err := l.store.PlanHashes(nil, sp.Len-1, sp.Len)
@@ -388,126 +387,4 @@ func (l *loop) closePlan(e Event) error {
 	clear(l.places)
 	l.emit(e)
 	return nil
-}
-
-// place is where in the plan a block that is being fetched belongs: what the
-// list says its parent is, and who said so. Once the block is here, it tells.
-type place struct {
-	index  uint64
-	parent common.Hash
-}
-
-// feed gives the pool hashes of the plan that are not stored.
-func (l *loop) feed() (again bool, err error) {
-	p := l.plan
-	if p == nil {
-		return false, nil
-	}
-	most := l.cfg.window()
-	if !p.Complete {
-		most = min(most, walkAhead)
-	}
-	if l.pool.Wanted() > most/2 {
-		return false, nil
-	}
-	for looked := 0; l.pool.Wanted() < most; {
-		// While the walk goes on, from the young end; the last hash waits
-		// until the next one is known. Then from the old end.
-		from, to := p.young, min(p.Len-1, p.young+feedRun)
-		if p.Complete {
-			from, to = max(p.young, p.old-min(p.old, feedRun)), p.old
-		}
-		if from >= to {
-			return false, nil
-		}
-		if looked >= feedStep {
-			return true, nil
-		}
-		ok, err := l.feedRun(from, to)
-		if err != nil || !ok {
-			return false, err
-		}
-		looked += int(to - from)
-		if p.Complete {
-			p.old = from
-		} else {
-			p.young = to
-		}
-	}
-	return false, nil
-}
-
-// feedRun gives the pool what is not stored of the hashes with index from up to
-// below to. It reports false if that has shown that the plan is no chain.
-func (l *loop) feedRun(from, to uint64) (bool, error) {
-	p := l.plan
-	// With a neighbour at each end: who lists a block says who its parent is.
-	lo := from - min(from, 1)
-	hashes, err := l.store.PlanHashes(nil, lo, to+1)
-	if err != nil {
-		return false, err
-	}
-	at := func(i uint64) common.Hash {
-		if n := i - lo; n < uint64(len(hashes)) {
-			return hashes[n]
-		}
-		return common.Hash{} // the end of the plan: no word about its parent
-	}
-	held := make([]bool, to-lo)
-	for i := lo; i < to && !(p.blank && i > 0); i++ {
-		if held[i-lo], err = l.store.Has(at(i)); err != nil {
-			return false, err
-		}
-	}
-	for n := range to - from {
-		i := from + n
-		if p.Complete { // oldest first
-			i = to - 1 - n
-		}
-		if held[i-lo] {
-			continue
-		}
-		if i > lo && held[i-1-lo] {
-			// Its child is here already and knows better than any list.
-			ok, err := l.confirm(i-1, at(i-1), at(i))
-			if err != nil || !ok {
-				return false, err
-			}
-		}
-		p.rank++
-		l.places[at(i)] = place{i, at(i + 1)}
-		l.pool.Want(at(i), p.rank, 0)
-	}
-	return true, nil
-}
-
-// confirm checks that a stored block of the plan has the parent that the plan
-// says. It reports false if not; then the plan is closed.
-func (l *loop) confirm(index uint64, hash, parent common.Hash) (bool, error) {
-	raw, err := l.store.AppendRaw(nil, hash)
-	if err != nil {
-		if isMissing(err) {
-			return true, nil // the linker will see to it
-		}
-		return false, err
-	}
-	b, err := l.cfg.Network.ParseBlock(raw)
-	if err != nil {
-		return false, l.invalid("its chain has a block that is none: " + err.Error())
-	}
-	return l.located(b, place{index, parent})
-}
-
-// located checks a block of the plan against what the plan says of it. It reports
-// false if it does not fit; then the plan is closed. The block is what its hash
-// says, so whoever named the next hash has lied.
-func (l *loop) located(b *chain.Block, at place) (bool, error) {
-	if at.parent == (common.Hash{}) || b.Parent == at.parent {
-		if want := l.plan.numberAt(at.index); b.Number != want {
-			return false, l.mislaid(l.plan.giverOf(at.index), fmt.Sprintf("the chain of hashes has block %d where block %d must be", b.Number, want))
-		}
-		err := l.passed(b)
-		return err == nil && l.plan != nil, err
-	}
-	return false, l.disown(l.plan.giverOf(at.index+1), fmt.Sprintf("it named %x… as the parent of block %d, which is %x…", at.parent[:4], b.Number, b.Parent[:4]))
 }
