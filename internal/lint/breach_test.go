@@ -60,6 +60,7 @@ func TestBreaches(t *testing.T) {
 		expect(t, checkImports(fake(t, c.room, c.file, "package x\n"+c.imports)), c.want...)
 	}
 
+	std := newImporter()
 	for _, c := range []struct {
 		src  string
 		want []string
@@ -77,7 +78,7 @@ func TestBreaches(t *testing.T) {
 		{`func f(m map[int]int) (n int) { for k := range m { n = k }; return }`, []string{"ranges over a map"}},
 		{`type set map[int]bool; func f[T any](m struct{ set }, s []T) { for range s {}; for range m.set {} }`, []string{"ranges over a map"}},
 	} {
-		expect(t, checkPure(fake(t, "pool", "a.go", "package pool; "+c.src, "a_test.go", `package pool; import "log"; var _ = log.Print`)), c.want...)
+		expect(t, checkPure(fake(t, "pool", "a.go", "package pool; "+c.src, "a_test.go", `package pool; import "log"; var _ = log.Print`), std), c.want...)
 	}
 
 	const good = "// Package wire is it.\npackage wire\n"

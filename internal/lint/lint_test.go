@@ -37,7 +37,7 @@ func TestLint(t *testing.T) {
 		if i < 0 {
 			t.Fatal("there is no package pool: if it has moved, this rule must move with it")
 		}
-		report(t, checkPure(pkgs[i]))
+		report(t, checkPure(pkgs[i], newImporter()))
 	})
 	t.Run("comments", func(t *testing.T) {
 		for _, p := range pkgs {

@@ -22,10 +22,14 @@ var pureImports = []string{
 // clocks are the functions of package time that read the clock or wait for it.
 var clocks = []string{"After", "AfterFunc", "NewTicker", "NewTimer", "Now", "Since", "Sleep", "Tick", "Until"}
 
+// newImporter returns what finds the types of the standard library. It reads each
+// package once.
+func newImporter() types.Importer { return importer.ForCompiler(token.NewFileSet(), "source", nil) }
+
 // checkPure checks that a package, tests aside, is a pure state machine: time and
 // randomness are arguments, there are no goroutines and no logs, and the order
 // of a map decides nothing. Only then does a simulation replay exactly.
-func checkPure(p *pkg) (complaints []string) {
+func checkPure(p *pkg, std types.Importer) (complaints []string) {
 	var files []*ast.File
 	complain := func(at token.Pos, what, mend string) {
 		pos := p.fset.Position(at)
@@ -47,7 +51,7 @@ func checkPure(p *pkg) (complaints []string) {
 	}
 
 	info := types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}}
-	config := types.Config{Importer: importer.ForCompiler(p.fset, "source", nil)}
+	config := types.Config{Importer: std}
 	if _, err := config.Check(p.ImportPath, p.fset, files, &info); err != nil {
 		return []string{err.Error()}
 	}
