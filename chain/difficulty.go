@@ -72,6 +72,9 @@ func (f *Forks) bombNumber(number uint64) (uint64, bool) {
 // parent's, and what exceeds 256 bits becomes 2^256-1. Neither happens in a
 // chain that passes [Network.CheckLink].
 func (n *Network) Difficulty(parent *Header, time uint64) uint256.Int {
+	if n.FixedDifficulty > 0 {
+		return *uint256.NewInt(n.FixedDifficulty)
+	}
 	late := time - min(time, parent.Time)
 	if n.Format == FormatPoC6 {
 		// Protocol 30 specification, section 4.1.

@@ -231,6 +231,21 @@ func TestDifficultyAtForks(t *testing.T) {
 	}
 }
 
+// A network with a fixed difficulty has it whatever the times and forks are, and a
+// block with another one breaks the rule.
+func TestFixedDifficulty(t *testing.T) {
+	n := *chain.Mainnet
+	n.FixedDifficulty = 100
+	for _, number := range []uint64{0, 1_150_000, 4_370_000, 15_000_000} {
+		parent := &chain.Header{Number: number, Time: 1000, Difficulty: *uint256.NewInt(0x10000)}
+		for _, time := range []uint64{0, 1000, 1001, 1_000_000} {
+			if d := n.Difficulty(parent, time); d != *uint256.NewInt(100) {
+				t.Errorf("block %d at time %d: difficulty %v, want 100", number+1, time, &d)
+			}
+		}
+	}
+}
+
 func TestDifficultyExtremes(t *testing.T) {
 	most := new(uint256.Int).SetAllOne()
 	for _, net := range chain.Networks() {

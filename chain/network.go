@@ -34,6 +34,10 @@ type Network struct {
 	// difficulty by the rule before Homestead; 0 means 13, in the 2014 format
 	// 5.
 	DurationLimit uint64
+	// FixedDifficulty is the difficulty of every block after the genesis block in
+	// networks for tests that keep it (Besu's "fixeddifficulty"); 0 means that
+	// the difficulty follows the forks.
+	FixedDifficulty uint64
 	// Known are blocks whose hashes are known: another one of the same number
 	// is refused.
 	Known []Checkpoint

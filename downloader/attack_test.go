@@ -295,8 +295,8 @@ func TestA24NineStallersAndOneSlowHonestPeer(t *testing.T) {
 		w.settled(c)
 		t.Logf("took %v", time.Since(began).Round(ms))
 		w.honest(slow)
-		// 20 kB/s bring the chain in 20 s; the rest is finding out.
-		if took := time.Since(began); took > 5*time.Minute {
+		// 20 kB/s bring the chain in 24 s; the rest is finding out.
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("took %v", took)
 		}
 	})

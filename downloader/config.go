@@ -151,13 +151,23 @@ const (
 	// 2014 give less, which costs round trips and nothing else.
 	hashesPerRequest = 8192
 
-	// hashTimeout is how long an answer with hashes may take before another
-	// peer is asked (A16).
-	hashTimeout = 8 * time.Second
+	// hashTimeout is how long a peer has for an answer with hashes before it is
+	// asked again (A16), and hashPatience how long we wait for it before somebody
+	// else is asked too: half as long for each further one, so that a crowd that
+	// does not answer costs four seconds. leastPatience ends the halving.
+	hashTimeout   = 8 * time.Second
+	hashPatience  = 2 * time.Second
+	leastPatience = 50 * time.Millisecond
+
+	// leastHashes is how few hashes are asked for at once after answers that
+	// did not come in time: over a slow link, fewer may.
+	leastHashes = 256
 
 	// headTimeout is how long the head block of a chain may take without a byte
-	// from its peer. Then another chain is tried.
-	headTimeout = 5 * time.Second
+	// from its peer, and headPatience how long the first peer is waited for
+	// before another one is asked for the head of its chain.
+	headTimeout  = 5 * time.Second
+	headPatience = time.Second
 
 	// A claim that came to nothing is tried again after claimRetry, and a peer
 	// whose claim has come to nothing claimTries times is useless.

@@ -82,12 +82,14 @@ type loop struct {
 	order   []*peerState // by time of joining
 	nextAsk uint64       // ids of requests that are not the pool's
 
-	target  *target               // the chain whose head is being fetched
-	plan    *plan                 // the chain that is being fetched
-	places  map[common.Hash]place // of the blocks that the pool fetches for the plan
-	bad     map[common.Hash]bool  // heads of chains that break a rule
-	suspect map[common.Hash]bool  // heads whose hashes somebody lied about
-	settle  bool                  // Settled has been sent since something happened
+	target   *target               // the chain whose head is being checked
+	aiming   *peerState            // whose head block is waited for, nil if nobody's
+	aimAgain time.Time             // when to look for another one meanwhile
+	plan     *plan                 // the chain that is being fetched
+	places   map[common.Hash]place // of the blocks that the pool fetches for the plan
+	bad      map[common.Hash]bool  // heads of chains that break a rule
+	suspect  map[common.Hash]bool  // heads whose hashes somebody lied about
+	settle   bool                  // Settled has been sent since something happened
 
 	toCheck  []checkTask
 	checks   chan checkTask // to the checkers; unbuffered
@@ -108,7 +110,8 @@ type loop struct {
 type peerState struct {
 	Peer
 	claim     Claim
-	raw       []byte    // head block, if the peer sent it unasked
+	raw       []byte    // head block of the claim, if it is here
+	ask       headAsk   // for it
 	spent     bool      // the claim has been followed or was not good
 	failures  int       // times that the claim has come to nothing
 	retryAt   time.Time // when it is tried again
@@ -116,7 +119,8 @@ type peerState struct {
 	headBytes uint64
 	sent      common.Hash // head that we announced last
 	refused   bool        // does not know the end of the present walk
-	slow      bool        // let the last request of the walk run into its timeout
+	slow      bool        // has let us wait in the present walk
+	walk      hashAsk     // what it was asked for last in a walk
 	lateBytes uint64      // received when it was last late
 	seen      uint64      // received when a deadline was last looked at
 }
@@ -229,8 +233,8 @@ func (l *loop) sleep(timer *time.Timer, again bool) {
 	if at, ok := l.pool.NextDeadline(); ok {
 		sooner(at)
 	}
-	if l.target != nil && !l.target.checking {
-		sooner(l.target.deadline)
+	if l.aiming != nil {
+		sooner(l.aimAgain)
 	}
 	if p := l.plan; p != nil && !p.Complete && len(l.order) > 0 {
 		if p.asked != nil {
@@ -342,6 +346,9 @@ func (m left) apply(l *loop) error {
 	l.pool.Leave(m.peer)
 	if l.target != nil && l.target.peer == p {
 		l.target = nil
+	}
+	if l.aiming == p {
+		l.aiming = nil
 	}
 	if l.plan != nil {
 		l.plan.forget(p)

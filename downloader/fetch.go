@@ -24,7 +24,7 @@ func (m blocksCame) apply(l *loop) error {
 		return nil
 	}
 	if m.answer.ID >= directID {
-		l.answerTarget(p, m.answer)
+		l.answerHead(p, m.answer)
 		return nil
 	}
 	if m.answer.Scattered {

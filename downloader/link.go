@@ -242,6 +242,9 @@ func (l *linker) open(p store.Plan, r *linked) (bool, error) {
 		if err != nil {
 			return false, err
 		}
+		if len(h) == 0 { // the plan has been dropped meanwhile
+			return false, errStopped
+		}
 		parent = h[0]
 	} else {
 		// Nothing of it is linked: the ancestor is named by the oldest block.

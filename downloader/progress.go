@@ -28,6 +28,8 @@ func (l *loop) picture() Progress {
 		}
 	case l.target != nil:
 		g.Phase, g.TD = Head, l.target.claim.TD
+	case l.aiming != nil:
+		g.Phase, g.TD = Head, l.aiming.claim.TD
 	}
 	for _, p := range l.order {
 		g.Peers = append(g.Peers, l.peerPicture(p))
@@ -50,7 +52,9 @@ func (l *loop) waiting() string {
 		return "no peer is connected; the download goes on when one is"
 	case len(l.order) == 0:
 		return "no peer is connected"
-	case l.plan == nil && l.target == nil:
+	case l.plan == nil && l.aiming != nil:
+		return "the head block that " + l.aiming.String() + " claims has not come"
+	case l.plan == nil:
 		return ""
 	case l.plan != nil && !l.plan.Complete && l.plan.asked == nil:
 		return "no connected peer knows how the chain of hashes goes on"

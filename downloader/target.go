@@ -3,6 +3,7 @@ package downloader
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -11,82 +12,115 @@ import (
 	"github.com/shoalnet/shoal/store"
 )
 
-// target is a chain that has been chosen and whose head block is not here yet.
+// target is a chain that has been chosen and whose head block is being checked.
 type target struct {
-	peer     *peerState
-	claim    Claim
-	id       uint64 // of the request for the head block
+	peer  *peerState
+	claim Claim
+}
+
+// headAsk is a request for the head block that a peer claims.
+type headAsk struct {
+	id       uint64 // 0: there is none
+	head     common.Hash
+	at       time.Time
 	deadline time.Time
 	received uint64 // bytes from the peer when the deadline was set
-	checking bool   // it is here
-	served   bool   // and was fetched for it
 }
 
 // aim chooses the next chain when none is being fetched: of the peers that claim
 // more than we have and whose head is not linked here, the one that claims the
-// most (A17, A42).
+// most (A17, A42). The head blocks of those that claim less are asked for too
+// while the better ones are silent, each after half as long a wait as the one
+// before: a crowd of peers that promise much and send nothing costs two seconds.
 func (l *loop) aim() error {
-	if t := l.target; t != nil && !t.checking && !l.now.Before(t.deadline) {
-		if n := t.peer.Received(); n != t.received {
-			t.received, t.deadline = n, l.now.Add(headTimeout) // slow, but alive
-		} else {
-			l.target = nil
-			l.emit(Abandoned{t.claim.Head, "its head block did not come from " + t.peer.String()})
-			l.disappoint(t.peer, "it does not send the head block that it claims")
-		}
-	}
+	l.aiming = nil
+	l.overdueHeads()
 	if l.plan != nil || l.target != nil {
 		return nil
 	}
 	head := l.store.Head()
-	var best *peerState
-	waiting := false
-	for _, p := range l.order {
-		if !l.offers(p, head) || best != nil && !p.claim.TD.Gt(&best.claim.TD) {
-			continue
+	candidates, waiting, err := l.candidates(head)
+	if err != nil {
+		return err
+	}
+	patience := headPatience
+	for _, p := range candidates {
+		l.settle = false
+		raw := p.raw
+		if raw == nil {
+			if raw, err = l.store.AppendRaw(nil, p.claim.Head); err != nil && !isMissing(err) {
+				return err
+			}
 		}
-		if l.now.Before(p.retryAt) {
+		if len(raw) > 0 {
+			l.aiming = nil
+			l.target = &target{p, p.claim}
+			l.checkTarget(p.Peer, Block{p.claim.Head, raw})
+			return nil
+		}
+		if p.ask.id == 0 || p.ask.head != p.claim.Head {
+			l.nextAsk++
+			p.ask = headAsk{l.nextAsk, p.claim.Head, l.now, l.now.Add(headTimeout), p.Received()}
+			p.GetBlocks(p.ask.id, []common.Hash{p.claim.Head})
+		}
+		if l.aiming == nil {
+			l.aiming = p
+		}
+		if until := p.ask.at.Add(patience); l.now.Before(until) {
+			l.aimAgain = until
+			return nil
+		}
+		patience /= 2
+	}
+	l.aimAgain = l.now.Add(headTimeout)
+	if waiting || len(candidates) > 0 {
+		return nil
+	}
+	return l.settled(head)
+}
+
+// candidates returns the peers whose claims can be followed now, the highest first.
+// It reports whether there are others for which it is too early.
+func (l *loop) candidates(head store.Head) (list []*peerState, waiting bool, err error) {
+	for _, p := range l.order {
+		switch {
+		case !l.offers(p, head):
+			continue
+		case l.now.Before(p.retryAt):
 			waiting = true
 			continue
-		}
-		if l.bad[p.claim.Head] {
+		case l.bad[p.claim.Head]:
 			p.spent = true
 			continue
 		}
 		_, linked, err := l.store.Linked(p.claim.Head)
 		if err != nil {
-			return err
+			return nil, false, err
 		}
 		if linked {
 			p.spent = true // its chain is here, and lighter than it said
 			continue
 		}
-		best = p
+		list = append(list, p)
 	}
-	if best == nil {
-		if waiting {
-			return nil
+	slices.SortStableFunc(list, func(a, b *peerState) int { return b.claim.TD.Cmp(&a.claim.TD) })
+	return list, waiting, nil
+}
+
+// overdueHeads is for the peers that have not sent the head block that they claim.
+func (l *loop) overdueHeads() {
+	for _, p := range l.order {
+		if p.ask.id == 0 || l.now.Before(p.ask.deadline) {
+			continue
 		}
-		return l.settled(head)
-	}
-	l.settle = false
-	l.nextAsk++
-	t := &target{peer: best, claim: best.claim, id: l.nextAsk, deadline: l.now.Add(headTimeout), received: best.Received()}
-	l.target = t
-	raw := best.raw
-	if raw == nil {
-		var err error
-		if raw, err = l.store.AppendRaw(nil, t.claim.Head); err != nil && !isMissing(err) {
-			return err
+		if n := p.Received(); n != p.ask.received { // slow, but alive
+			p.ask.received, p.ask.deadline = n, l.now.Add(headTimeout)
+			continue
 		}
+		l.emit(Abandoned{p.ask.head, "its head block did not come from " + p.String()})
+		p.ask = headAsk{}
+		l.disappoint(p, "it does not send the head block that it claims")
 	}
-	if len(raw) > 0 {
-		t.checking = true
-		l.checkTarget(best.Peer, Block{t.claim.Head, raw})
-		return nil
-	}
-	best.GetBlocks(t.id, []common.Hash{t.claim.Head})
-	return nil
 }
 
 // disappoint puts a peer's claim behind all others for a while, and drops the peer
@@ -136,22 +170,25 @@ func (l *loop) settled(head store.Head) error {
 	return nil
 }
 
-// answerTarget takes the answer to the request for a head block.
-func (l *loop) answerTarget(p *peerState, a Answer) {
-	t := l.target
-	if t == nil || t.id != a.ID || t.checking {
+// answerHead takes the answer to the request for a head block.
+func (l *loop) answerHead(p *peerState, a Answer) {
+	if p.ask.id != a.ID {
 		return
 	}
 	for _, b := range a.Blocks {
-		if b.Hash == t.claim.Head {
-			t.checking, t.served = true, true
-			l.checkTarget(p.Peer, b)
+		if b.Hash == p.ask.head {
+			p.heads++
+			p.headBytes += uint64(len(b.Raw))
+			if p.claim.Head == b.Hash {
+				p.raw = b.Raw
+			}
+			p.ask = headAsk{}
 			return
 		}
 	}
 	if a.Closed {
-		l.target = nil
-		l.emit(Abandoned{t.claim.Head, p.String() + " does not have the head block that it claims"})
+		l.emit(Abandoned{p.ask.head, p.String() + " does not have the head block that it claims"})
+		p.ask = headAsk{}
 		l.drop(p, &Offence{Kind: Useless, Evidence: "it does not have the head block that it claims"})
 	}
 }
@@ -170,10 +207,6 @@ func (l *loop) targetChecked(b *chain.Block) error {
 	}
 	l.target = nil
 	t.peer.raw = nil
-	if t.served {
-		t.peer.heads++
-		t.peer.headBytes += uint64(len(b.Raw()))
-	}
 	if b.Number == 0 {
 		t.peer.spent = true
 		l.drop(t.peer, &Offence{Kind: Lie, Evidence: fmt.Sprintf("its head %x… is a genesis block, and not ours", b.Hash[:4])})

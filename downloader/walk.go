@@ -18,12 +18,14 @@ type plan struct {
 	givers []giver // who named which hashes, youngest first
 	solo   bool    // only the source is asked: then it is clear who lies
 
-	asked    *peerState // who is asked for the next hashes, nil if nobody
-	deadline time.Time  // of the answer
-	pause    time.Time  // when to ask again, if nobody knew
-	moved    time.Time  // when there was progress last
-	turn     int        // whose turn it is
-	probing  bool       // the last block is being fetched to see its parent
+	asked    *peerState    // who was last asked for the next hashes, nil if nobody is
+	deadline time.Time     // until when nobody else is
+	patience time.Duration // how long that is
+	batch    int           // how many hashes are asked for
+	pause    time.Time     // when to ask again, if nobody knew
+	moved    time.Time     // when there was progress last
+	turn     int           // whose turn it is
+	probing  bool          // the last block is being fetched to see its parent
 
 	// The pool is fed from both ends: from the young one while the walk goes
 	// on, from the old one once it is complete. Hashes with index young and up
@@ -35,6 +37,12 @@ type plan struct {
 	checkpoint bool   // there is a trusted hash in the list
 	trusted    uint64 // at this index
 	blank      bool   // but for the head, nothing of it was stored when it was taken up
+}
+
+// hashAsk is a request for hashes that has not been answered.
+type hashAsk struct {
+	start common.Hash
+	at    time.Time
 }
 
 // giver is who named the hashes of a plan from an index on.
@@ -89,6 +97,7 @@ func (l *loop) openPlan(source *peerState) error {
 	}
 	l.plan = &plan{Plan: sp, source: source, old: sp.Len, moved: l.now, solo: source != nil && l.suspect[sp.Head]}
 	l.plan.alarm = l.suspect[sp.Head]
+	l.plan.patience, l.plan.batch = hashPatience, hashesPerRequest
 	l.findCheckpoint(0, []common.Hash{sp.Head})
 	l.plan.admission.probes = make(map[common.Hash]bool)
 	if sp.Len > 1 { // by an earlier process
@@ -146,6 +155,8 @@ func (l *loop) walk() {
 	if p.asked != nil && !l.now.Before(p.deadline) {
 		p.asked.slow = true
 		p.asked = nil
+		p.patience = max(p.patience/2, leastPatience)
+		p.batch = max(p.batch/2, leastHashes)
 	}
 	if p.asked != nil || l.now.Before(p.pause) || len(l.order) == 0 || p.Len > p.admission.lead() {
 		return
@@ -160,8 +171,9 @@ func (l *loop) walk() {
 		return
 	}
 	p.asked = c
-	p.deadline = l.now.Add(hashTimeout)
-	c.GetHashes(p.last, hashesPerRequest)
+	p.deadline = l.now.Add(p.patience)
+	c.walk = hashAsk{p.last, l.now}
+	c.GetHashes(p.last, p.batch)
 }
 
 // guide picks the peer that is asked for the next hashes: one that has not let
@@ -171,6 +183,9 @@ func (l *loop) guide() *peerState {
 	for _, patient := range []bool{false, true} {
 		for i := range l.order {
 			c := l.order[(p.turn+i)%len(l.order)]
+			if c.walk.start == p.last && l.now.Sub(c.walk.at) < hashTimeout {
+				continue // its answer may still come
+			}
 			if !c.refused && (patient || !c.slow) && (!p.solo || c == p.source) {
 				p.turn = (p.turn + i + 1) % len(l.order)
 				return c
@@ -221,7 +236,7 @@ func (m hashesCame) apply(l *loop) error {
 	if p.asked == from {
 		p.asked = nil
 	}
-	from.slow = false
+	from.slow, from.walk = false, hashAsk{}
 	if len(m.hashes) == 0 {
 		// It does not know the block, or it is a server that leaves out the
 		// genesis block at the end (A5, A6). The block itself tells.
@@ -284,6 +299,7 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 		p.last = hashes[n-1]
 		p.Len += uint64(n)
 		p.moved = l.now
+		p.patience, p.batch = hashPatience, min(2*p.batch, hashesPerRequest)
 		p.probing = false
 		for _, q := range l.order {
 			q.refused = false
