@@ -319,3 +319,37 @@ func TestA25ClaimsThatRiseAllTheTime(t *testing.T) {
 		w.honest(a)
 	})
 }
+
+// TestTheBestClaimWithNothingBehindIt: the peer that claims most has the head block
+// of its chain and nothing else. That costs the wait for what it does not send,
+// once; afterwards its turn comes later and later.
+func TestTheBestClaimWithNothingBehindIt(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 1000)
+	alone := func(t *testing.T, attackers int) (took time.Duration) {
+		inBubble(t, func(t *testing.T, w *world) {
+			for range attackers {
+				a := &actor{w: w, name: "attacker", chain: c, delay: 20 * ms}
+				elsewhere(a, 0, 30)
+				head := a.chain.head().Hash
+				a.ancestry = func(common.Hash, []common.Hash) []common.Hash { return nil }
+				a.blocks = func(_ []common.Hash, l []downloader.Block) []downloader.Block {
+					return slices.DeleteFunc(l, func(b downloader.Block) bool { return b.Hash != head })
+				}
+				w.join(a)
+			}
+			began := time.Now()
+			b := w.join(&actor{name: "b", chain: c, delay: 20 * ms, rate: 100e3})
+			w.until("the honest chain", func(e downloader.Event) bool {
+				f, ok := e.(downloader.Finished)
+				return ok && f.Head == c.head().Hash
+			})
+			took = time.Since(began)
+			w.honest(b)
+		})
+		return took
+	}
+	without, with := alone(t, 0), alone(t, 1)
+	if with > without+3500*ms {
+		t.Errorf("with a liar it took %v, without %v", with, without)
+	}
+}

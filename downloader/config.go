@@ -178,8 +178,19 @@ const (
 	// asked again, when nobody else does either.
 	walkRetry = 5 * time.Second
 
-	// stuckTimeout is how long a chain may make no progress while another one
-	// could be fetched instead.
+	// stallTimeout is how long a chain may make no progress while somebody is
+	// idle before that is called a stall. It is longer than any wait that the
+	// scheduler means: deadlines of a second, rests of up to ten.
+	stallTimeout = 12 * time.Second
+
+	// switchTimeout is how long a chain may make no progress while another one
+	// could be fetched instead and nothing is expected for this one: who claims
+	// most and serves nothing costs that much, and each time that it happens he
+	// waits twice as long for the next, up to claimRetry << maxPassed.
+	switchTimeout = 3 * time.Second
+	maxPassed     = 8
+
+	// stuckTimeout is how long a chain may make no progress in any case.
 	stuckTimeout = 30 * time.Second
 
 	// checkChunk is how many blocks a checker takes at once: enough to hide

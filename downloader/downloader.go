@@ -114,6 +114,7 @@ type peerState struct {
 	ask       headAsk   // for it
 	spent     bool      // the claim has been followed or was not good
 	failures  int       // times that the claim has come to nothing
+	passed    int       // times that it was put behind another one
 	retryAt   time.Time // when it is tried again
 	heads     uint64    // head blocks that it brought, which no pool knows of
 	headBytes uint64
@@ -253,6 +254,7 @@ func (l *loop) sleep(timer *time.Timer, again bool) {
 // without any further event.
 func (l *loop) decide() (again bool, err error) {
 	l.expire()
+	l.watch()
 	if err := l.unstick(); err != nil {
 		return false, err
 	}
@@ -321,7 +323,10 @@ func (m joined) apply(l *loop) error {
 	l.order = append(l.order, p)
 	l.pool.Join(l.now, m.peer)
 	if l.plan != nil {
-		l.plan.pause, l.plan.moved = time.Time{}, l.now // somebody new to ask
+		l.plan.pause = time.Time{} // somebody new to ask
+		if len(l.order) == 1 {
+			l.plan.moved = l.now // nothing could come before
+		}
 	}
 	l.settle = false
 	l.emit(Joined{p.String(), m.claim})

@@ -324,3 +324,23 @@ func TestABlockThatRotsOnDiskIsFetchedAgain(t *testing.T) {
 		w.settled(c)
 	})
 }
+
+// TestAStallIsToldAndEnds: the only peer has nothing for a while. The watchdog tells,
+// and the download goes on when the peer does.
+func TestAStallIsToldAndEnds(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 300)
+	inBubble(t, func(t *testing.T, w *world) {
+		began := time.Now()
+		w.join(&actor{name: "a", chain: c, delay: 20 * ms, blocks: func(asked []common.Hash, l []downloader.Block) []downloader.Block {
+			if d := time.Since(began); asked[0] != c.head().Hash && d < 20*time.Second {
+				return nil
+			}
+			return l
+		}})
+		w.until("a stall", func(e downloader.Event) bool {
+			s, ok := e.(downloader.Stalled)
+			return ok && slices.Equal(s.Idle, []string{"a"}) && s.Wanted == c.head().Hash && s.Waiting != ""
+		})
+		w.settled(c)
+	})
+}

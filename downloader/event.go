@@ -96,6 +96,16 @@ type Late struct {
 	Keys int
 }
 
+// Stalled: nothing useful has come for some time although content is wanted and
+// peers are idle. They are all asked again, whatever was learnt of them before. If
+// one of them has what is wanted, there is a fault in the scheduler.
+type Stalled struct {
+	For    time.Duration
+	Wanted common.Hash // head of the chain that is being fetched
+	Idle   []string    // peers that nothing is expected from
+	Progress
+}
+
 // Dropped: a peer was disconnected for what it did.
 type Dropped struct {
 	Peer string
@@ -111,4 +121,5 @@ func (Settled) event()   {}
 func (Joined) event()    {}
 func (Left) event()      {}
 func (Late) event()      {}
+func (Stalled) event()   {}
 func (Dropped) event()   {}

@@ -30,8 +30,9 @@ type linker struct {
 
 // linked reports a step of the linker to the loop.
 type linked struct {
-	plan uint64 // which one
-	move store.Move
+	linked int    // blocks
+	plan   uint64 // which one
+	move   store.Move
 	// One of these ends the linker's work for now:
 	done    bool        // the plan is linked up to its head
 	missing common.Hash // a block that was stored cannot be read any more
@@ -81,7 +82,7 @@ func (l *linker) step(ctx context.Context) bool {
 			r.failed = err
 		}
 	}
-	if r.done || r.failed != nil || r.invalid != nil || r.missing != (common.Hash{}) || r.move.Moved() {
+	if r.done || r.failed != nil || r.invalid != nil || r.missing != (common.Hash{}) || r.linked > 0 {
 		l.d.send(ctx, r)
 	}
 	return more && err == nil
@@ -151,6 +152,7 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 		return false, err
 	}
 	r.move = move
+	r.linked = len(run)
 	l.next -= uint64(len(run))
 	l.parent, l.td = parent, td
 	if l.next == 0 {
@@ -290,6 +292,9 @@ func (m linked) apply(l *loop) error {
 	}
 	if l.plan == nil || l.plans.Load() != m.plan {
 		return nil
+	}
+	if m.linked > 0 {
+		l.plan.moved = l.now
 	}
 	switch {
 	case m.invalid != nil:

@@ -74,11 +74,14 @@ type world struct {
 	stop  func() // ends the downloader
 	tune  func(*downloader.Config)
 
+	stalls   bool // nobody who has what is wanted may be idle, unless this is set
 	mu       sync.Mutex
 	events   []downloader.Event
 	served   map[common.Hash]int // by all peers together
 	honestly map[common.Hash]int // by all but those called attacker
 	peers    []*actor
+
+	everybody []*actor // also those that have left
 }
 
 func newWorld(t *testing.T) *world {
@@ -179,6 +182,7 @@ func (w *world) join(a *actor) *actor {
 		}
 	})
 	w.peers = append(w.peers, a)
+	w.everybody = append(w.everybody, a)
 	w.down.Join(w.ctx, a, a.claim)
 	return a
 }
@@ -343,6 +347,27 @@ func (w *world) story() string {
 	return s
 }
 
+// watchdog fails if the downloader has stalled while an honest peer that has what
+// is wanted was idle.
+func (w *world) watchdog() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.events {
+		s, ok := e.(downloader.Stalled)
+		if !ok {
+			continue
+		}
+		for _, p := range w.everybody {
+			if _, has := p.chain.at[s.Wanted]; has && p.honest() && slices.Contains(s.Idle, p.name) {
+				w.Errorf("nothing came for %v while %s was idle; waiting %q, pool %+v", s.For, p.name, s.Waiting, s.Pool)
+			}
+		}
+	}
+}
+
+// honest reports whether an actor answers as it should.
+func (a *actor) honest() bool { return a.blocks == nil && a.ancestry == nil && a.delay < time.Minute }
+
 // once fails if any block was served more than once.
 func (w *world) once() {
 	w.Helper()
@@ -423,7 +448,10 @@ func inBubbleWith(t *testing.T, tune func(*downloader.Config), f func(t *testing
 		w := newWorld(t)
 		w.tune = tune
 		w.start()
-		defer func() { w.stop() }()
+		defer func() {
+			w.stop()
+			w.watchdog()
+		}()
 		f(t, w)
 	})
 }

@@ -93,6 +93,18 @@ func (p *Pool[P, K]) Leave(name P) {
 	}
 }
 
+// Forgive lets every peer try again what it was found not to do: what it lacked is
+// asked of it once more, and who rests or was late is asked at once. It is for
+// when nothing comes forward although somebody is idle.
+func (p *Pool[P, K]) Forgive(now time.Time) {
+	for _, pr := range p.order {
+		clear(pr.lacks)
+		pr.lackOrder = pr.lackOrder[:0]
+		pr.restUntil, pr.nextProbe = now, now
+		pr.blockedSeq = math.MaxUint64
+	}
+}
+
 // Single restricts a peer to one request at a time: for servers whose answers
 // do not come in the order of the requests.
 func (p *Pool[P, K]) Single(name P) {
