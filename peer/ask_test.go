@@ -172,7 +172,7 @@ func TestAnnouncementsAreBounded(t *testing.T) {
 // TestSmallMessageInBigBuffer: what the handler owns does not hold on to a buffer
 // that is much bigger than what it was given.
 func TestSmallMessageInBigBuffer(t *testing.T) {
-	const times = 40
+	const times = 30 // below chatterBurst altogether
 	heap := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()

@@ -30,6 +30,20 @@ func (s *Session) read(ctx context.Context) error {
 // receive deals with one message.
 func (s *Session) receive(ctx context.Context, m wire.Message) error {
 	switch m := m.(type) {
+	case wire.GetBlockHashes:
+		return s.put(m)
+	case wire.GetBlocks:
+		m.HashList = slices.Clone(m.HashList) // it outlives the reader's buffer
+		return s.put(m)
+	case wire.BlockHashes:
+		return s.hashes(ctx, m)
+	case wire.Blocks:
+		return s.blocks(ctx, m)
+	}
+	if err := s.limit.unasked(wire.FrameSize(m), time.Now()); err != nil {
+		return err
+	}
+	switch m := m.(type) {
 	case wire.Hello: // A26
 		return &Violation{Reason: wire.ReasonBadProtocol, What: "a second Hello"}
 	case wire.Disconnect:
@@ -39,17 +53,8 @@ func (s *Session) receive(ctx context.Context, m wire.Message) error {
 		s.mu.pongs = min(s.mu.pongs+1, maxPongs)
 		s.mu.Unlock()
 		s.poke()
-	case wire.GetBlockHashes:
-		return s.put(m)
-	case wire.GetBlocks:
-		m.HashList = slices.Clone(m.HashList) // it outlives the reader's buffer
-		return s.put(m)
 	case wire.GetPeers, wire.GetTransactions:
 		return s.put(m)
-	case wire.BlockHashes:
-		return s.hashes(ctx, m)
-	case wire.Blocks:
-		return s.blocks(ctx, m)
 	}
 	// Pong has done its work by arriving. Peers, Transactions, dead and
 	// unknown ids (A27) are passed over.
@@ -132,6 +137,13 @@ func (s *Session) blocks(ctx context.Context, m wire.Blocks) error {
 		s.cfg.Handler.Blocks(ctx, s, a)
 	}
 	if len(rest) > 0 {
+		size := 0
+		for _, b := range rest {
+			size += len(b.Raw)
+		}
+		if err := s.limit.unasked(size, at); err != nil {
+			return err
+		}
 		s.cfg.Handler.Announced(ctx, s, rest)
 	}
 	return nil

@@ -29,6 +29,7 @@ type Session struct {
 	ctx     context.Context  // from Run on; ends the session
 	over    func() time.Time // from Run on; once ctx is done: until when all must be closed
 	hello   wire.Hello       // set before Config.Admit
+	limit   limiter
 
 	// What moves is alive. Both are times since born, which clocks that are set
 	// do not change.
@@ -52,6 +53,10 @@ type Session struct {
 	}
 
 	unsolicited int // reader only
+
+	// Writer only: the next request to be served, and when.
+	serving   wire.Message // nil: none
+	servingAt time.Time
 }
 
 type hashRequest struct {
@@ -63,7 +68,7 @@ type hashRequest struct {
 // nothing before Run.
 func New(conn net.Conn, inbound bool, cfg *Config) *Session {
 	s := &Session{
-		cfg: cfg, conn: conn, inbound: inbound, wake: make(chan struct{}, 1), born: time.Now(),
+		cfg: cfg, conn: conn, inbound: inbound, wake: make(chan struct{}, 1), born: time.Now(), limit: newLimiter(),
 		log: cfg.logger().With("peer", conn.RemoteAddr().String()),
 	}
 	s.in = wire.NewReader(watchedReader{s})

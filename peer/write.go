@@ -46,12 +46,19 @@ func (s *Session) writeQueue(ctx context.Context, greeted <-chan struct{}) error
 	tick := time.NewTicker(s.cfg.pingInterval() / 3)
 	defer tick.Stop()
 	var pinged time.Time
+	due := time.NewTimer(0) // when a request may be served that came too fast
+	defer due.Stop()
 	for {
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
+		due.Stop()
+		if s.serving != nil {
+			due.Reset(time.Until(s.servingAt))
+		}
 		select {
 		case <-s.wake:
+		case <-due.C:
 		case <-tick.C:
 			switch silent := s.silence(); {
 			case silent >= s.cfg.idleTimeout():
@@ -100,14 +107,19 @@ func (s *Session) next() (wire.Message, bool, error) {
 		s.mu.Unlock()
 		return m, true, nil
 	}
-	if len(s.mu.serve) == 0 {
-		s.mu.Unlock()
+	if s.serving == nil && len(s.mu.serve) > 0 {
+		s.serving = s.mu.serve[0]
+		s.mu.serve = s.mu.serve[1:]
+		s.mu.serveBytes -= wire.FrameSize(s.serving)
+		now := time.Now()
+		s.servingAt = now.Add(s.limit.delay(s.serving, now))
+	}
+	s.mu.Unlock()
+	if s.serving == nil || time.Now().Before(s.servingAt) {
 		return nil, false, nil
 	}
-	request := s.mu.serve[0]
-	s.mu.serve = s.mu.serve[1:]
-	s.mu.serveBytes -= wire.FrameSize(request)
-	s.mu.Unlock()
+	request := s.serving
+	s.serving = nil
 	m, err := s.answer(request)
 	return m, true, err
 }
