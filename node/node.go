@@ -30,7 +30,11 @@ type Config struct {
 	Peers []string
 	// Client names the program and its version to the other side.
 	Client string
-	// Pool holds the limits of the downloader's work pool.
+	// Memory is how many bytes the node may use; 0 means DefaultMemory. It
+	// decides how many peers there may be. Less than MinMemory is an error.
+	Memory int64
+	// Pool holds the limits of the downloader's work pool. Those of its bytes
+	// follow from Memory if they are zero.
 	Pool pool.Config
 	// Sealer, Seals and Checkpoints are those of the downloader: how, of which
 	// blocks, and below which no seals are checked.
@@ -61,16 +65,8 @@ type Banned struct{ Standing }
 // NoChain: a peer that is connected does not serve a chain.
 type NoChain struct{ Addr string }
 
-// The limits of a node.
+// The times of a node.
 const (
-	// maxSessions bounds the connections of both directions. Each may hold one
-	// answer of up to 10 MiB while it arrives.
-	maxSessions = 64
-
-	// maxStrangers bounds the accepted connections whose handshake is not over.
-	// They cost a few kilobytes each; more than that are closed at once.
-	maxStrangers = 128
-
 	// dialTimeout is how long a connection may take.
 	dialTimeout = 10 * time.Second
 
@@ -92,10 +88,12 @@ type Node struct {
 	session peer.Config
 	ctx     context.Context // of Run
 	memory  *standings
+	budget  budget
 
 	mu struct {
 		sync.Mutex
-		ids map[wire.NodeID]bool // of the peers that are connected
+		ids   map[wire.NodeID]bool // of the peers that are connected
+		crowd crowd
 	}
 }
 
@@ -110,11 +108,15 @@ func New(cfg Config) (*Node, error) {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	n.mu.ids = make(map[wire.NodeID]bool)
+	n.mu.crowd = make(crowd)
+	if n.budget, err = divide(cfg.Memory, cfg.Pool); err != nil {
+		return nil, err
+	}
 	if n.memory, err = loadStandings(cfg.Store); err != nil {
 		return nil, err
 	}
 	n.down = downloader.New(downloader.Config{
-		Network: cfg.Network, Store: cfg.Store, Pool: cfg.Pool, Logger: n.log,
+		Network: cfg.Network, Store: cfg.Store, Pool: n.budget.pool, Logger: n.log,
 		Sealer: cfg.Sealer, Seals: cfg.Seals, Checkpoints: cfg.Checkpoints,
 		Listener: func(e downloader.Event) { n.cfg.emit(e) },
 	})
@@ -174,7 +176,7 @@ func (n *Node) Run(ctx context.Context) error {
 func (n *Node) accept(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	slots := make(chan struct{}, maxStrangers+maxSessions) // one for each connection
+	slots := make(chan struct{}, maxStrangers+n.budget.sessions) // one for each connection
 	for {
 		conn, err := n.cfg.Listener.Accept()
 		if ctx.Err() != nil {
@@ -190,16 +192,34 @@ func (n *Node) accept(ctx context.Context) error {
 				return nil
 			}
 		}
+		if !n.enter(conn) {
+			conn.Close()
+			continue
+		}
 		select {
 		case slots <- struct{}{}:
 			wg.Go(func() {
 				defer func() { <-slots }()
+				defer n.leave(conn)
 				n.run(ctx, conn, true)
 			})
 		default:
+			n.leave(conn)
 			conn.Close()
 		}
 	}
+}
+
+func (n *Node) enter(conn net.Conn) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.mu.crowd.enter(conn.RemoteAddr())
+}
+
+func (n *Node) leave(conn net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mu.crowd.leave(conn.RemoteAddr())
 }
 
 // run runs one session, and forgets its id at the end.
@@ -247,7 +267,7 @@ func (n *Node) admit(s *peer.Session) error {
 	switch {
 	case n.mu.ids[id]:
 		return errors.Join(errTaken, &peer.Disconnected{Reason: wire.ReasonAlreadyConnected})
-	case len(n.mu.ids) >= maxSessions:
+	case len(n.mu.ids) >= n.budget.sessions:
 		return &peer.Disconnected{Reason: wire.ReasonTooManyPeers}
 	}
 	n.mu.ids[id] = true

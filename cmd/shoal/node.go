@@ -26,6 +26,7 @@ const defaultPort = "30303"
 func newNode() *cobra.Command {
 	o := &options{}
 	seals := &sealOptions{}
+	memory := &memoryOption{}
 	var listen string
 	var peers []string
 	cmd := &cobra.Command{
@@ -48,12 +49,15 @@ named. The address that it listens on is printed on standard output as the line
 			if err := checkListen(listen); err != nil {
 				return err
 			}
+			var cfg node.Config
+			if err := memory.configure(&cfg); err != nil {
+				return err
+			}
 			st, net, err := o.open(ui.Logger)
 			if err != nil {
 				return err
 			}
 			defer closeStore(st, &err)
-			var cfg node.Config
 			if err := seals.configure(&cfg, net); err != nil {
 				return err
 			}
@@ -89,6 +93,7 @@ named. The address that it listens on is printed on standard output as the line
 	}
 	o.add(cmd)
 	seals.add(cmd)
+	memory.add(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:"+defaultPort, "`address` to listen on; port 0 takes a free one")
 	cmd.Flags().StringArrayVar(&peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
 	return cmd
@@ -97,6 +102,7 @@ named. The address that it listens on is printed on standard output as the line
 func newSync() *cobra.Command {
 	o := &options{}
 	seals := &sealOptions{}
+	memory := &memoryOption{}
 	var peers []string
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -121,6 +127,10 @@ that cannot be reached does not matter as long as another one can.`,
 			if timeout < 0 {
 				return usage("--timeout %v: want a positive time, such as 90s or 2h", timeout)
 			}
+			var cfg node.Config
+			if err := memory.configure(&cfg); err != nil {
+				return err
+			}
 			st, net, err := o.open(ui.Logger)
 			if err != nil {
 				return err
@@ -132,7 +142,7 @@ that cannot be reached does not matter as long as another one can.`,
 				ctx, cancel = context.WithTimeoutCause(ctx, timeout, errTimeout)
 				defer cancel()
 			}
-			cfg := node.Config{Network: net, Store: st, Peers: peers}
+			cfg.Network, cfg.Store, cfg.Peers = net, st, peers
 			if err := seals.configure(&cfg, net); err != nil {
 				return err
 			}
@@ -152,6 +162,7 @@ that cannot be reached does not matter as long as another one can.`,
 	}
 	o.add(cmd)
 	seals.add(cmd)
+	memory.add(cmd)
 	cmd.Flags().StringArrayVar(&peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this `time`, such as 90s or 2h (default: never)")
 	return cmd
