@@ -49,6 +49,7 @@ type admission struct {
 	probes  map[common.Hash]bool // under way
 	asked   uint64               // index up to which the list has had its probes
 	passed  uint
+	eager   int         // seals of probes that were checked as they came
 	sum     uint256.Int // of the difficulties of those that passed
 	judged  bool
 	unknown bool // taken up from an earlier process: probes do not cover it

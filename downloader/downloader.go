@@ -24,6 +24,7 @@ type Downloader struct {
 	inbox chan message  // many senders; never closed; a few slots against needless switches
 	plans atomic.Uint64 // counts the plans that were taken up, for the linker
 	fresh *recent       // blocks just stored, for the linker
+	later deferred      // probes whose seals are checked by the linker
 }
 
 // message is an event for the loop.
@@ -99,6 +100,9 @@ type loop struct {
 	corrupt  map[common.Hash]bool
 	unlinked map[common.Hash]*follower // of the blocks in toWrite and at the writer
 	fresh    *recent
+	later    *deferred
+	prepares chan uint64   // one slot; to whom gets the sealer ready
+	prepared uint64        // the last that went there
 	linkWake chan struct{} // one slot; to the linker
 	plans    *atomic.Uint64
 
@@ -147,6 +151,8 @@ func (d *Downloader) Run(ctx context.Context) error {
 		writes:   make(chan []store.Record),
 		plans:    &d.plans,
 		fresh:    d.fresh,
+		later:    &d.later,
+		prepares: make(chan uint64, 1),
 		unlinked: make(map[common.Hash]*follower),
 		corrupt:  make(map[common.Hash]bool),
 		linkWake: make(chan struct{}, 1),
@@ -157,6 +163,7 @@ func (d *Downloader) Run(ctx context.Context) error {
 	}
 	wg.Go(func() { write(ctx, d, l.writes) })
 	wg.Go(func() { link(ctx, d, l.linkWake) })
+	wg.Go(func() { prepare(ctx, d, l.prepares) })
 	err := l.run(ctx)
 	cancel(err)
 	wg.Wait()

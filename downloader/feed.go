@@ -92,6 +92,7 @@ func (l *loop) feedRun(from, to uint64) (bool, error) {
 				return false, err
 			}
 		}
+		l.foresee(i)
 		p.rank++
 		l.places[at(i)] = place{i, at(i + 1)}
 		l.pool.Want(at(i), p.rank, 0)

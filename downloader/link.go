@@ -128,6 +128,19 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 		if err := l.d.cfg.Network.CheckLink(parent, &f.header); err != nil {
 			return false, err
 		}
+		if l.d.later.has(hashes[i]) {
+			b, err := l.read(hashes[i], r) // with what the header lost when it was kept
+			if err != nil {
+				return false, err
+			}
+			if b == nil {
+				break
+			}
+			if err := l.d.cfg.Sealer.CheckSeal(&b.Header); err != nil {
+				return false, err
+			}
+			l.d.later.done(hashes[i])
+		}
 		if f.header.HasUncles() {
 			if err := l.checkUncles(hashes[i], r); err != nil {
 				return false, err

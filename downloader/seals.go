@@ -1,7 +1,9 @@
 package downloader
 
 import (
+	"context"
 	"fmt"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -37,7 +39,24 @@ const (
 	// of false seals passes m checks with (1-f)^m; a million blocks have ten
 	// thousand checks, which no share above a thousandth survives.
 	sealOneIn = 100
+
+	// eagerSeals is how many probes of a plan have their seals checked as they
+	// come. Each may need a cache of its own, which takes a second of a core, and
+	// a thousand probes would spend more on caches than the sync takes. The
+	// seals of the others are checked when the linker passes them, in order,
+	// where neighbours share a cache. A false seal in every tenth block passes
+	// 64 checks once in a thousand times.
+	eagerSeals = 64
 )
+
+// preparer is a Sealer that is faster for blocks that it has got ready for;
+// *chain.Ethash is one, whose caches take seconds.
+type preparer interface {
+	// NextEpoch returns the first block that needs a preparation of its own
+	// after the given one.
+	NextEpoch(number uint64) uint64
+	Prepare(ctx context.Context, number uint64) error
+}
 
 func (p Policy) String() string { return [...]string{"sample", "all", "none"}[p] }
 
@@ -61,10 +80,93 @@ func (l *loop) wantsSeal(h common.Hash) bool {
 	if p != nil && ok && p.trusts(at.index) {
 		return false // its hash is vouched for, and a hash covers the seal
 	}
-	if l.cfg.Seals == SealAll || p == nil || !ok || p.alarm || at.index < youngSeals || p.admission.probes[h] {
+	if p != nil && p.admission.probes[h] {
+		if p.admission.eager++; p.admission.eager > eagerSeals {
+			l.later.add(h)
+			return false
+		}
+		return true
+	}
+	if l.cfg.Seals == SealAll || p == nil || !ok || p.alarm || at.index < youngSeals {
 		return true
 	}
 	return l.rand.IntN(sealOneIn) == 0
+}
+
+// foresee has the sealer get ready for the epoch after that of a block which is
+// about to be fetched, beside everything else.
+func (l *loop) foresee(index uint64) {
+	s, ok := l.cfg.Sealer.(preparer)
+	p := l.plan
+	if !ok || !p.Complete || l.cfg.Seals == SealNone || p.trusts(index) {
+		return
+	}
+	number := p.numberAt(index)
+	if number < l.prepared {
+		return
+	}
+	next := s.NextEpoch(number)
+	if next > p.Number {
+		return
+	}
+	select {
+	case l.prepares <- next:
+		l.prepared = next
+	default: // still at the one before
+	}
+}
+
+// prepare is the goroutine that gets the sealer ready.
+func prepare(ctx context.Context, d *Downloader, numbers <-chan uint64) {
+	for {
+		select {
+		case n := <-numbers:
+			s, ok := d.cfg.Sealer.(preparer)
+			if !ok {
+				continue
+			}
+			if err := s.Prepare(ctx, n); err != nil && ctx.Err() == nil {
+				d.cfg.logger().Warn("the seals ahead cannot be prepared for", "block", n, "err", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// deferred is the probes whose seals the linker will check. It is safe for
+// concurrent use.
+type deferred struct {
+	mu  sync.Mutex
+	set map[common.Hash]bool
+}
+
+func (d *deferred) add(h common.Hash) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.set == nil {
+		d.set = make(map[common.Hash]bool)
+	}
+	d.set[h] = true
+}
+
+func (d *deferred) has(h common.Hash) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.set[h]
+}
+
+// done forgets one whose seal is true.
+func (d *deferred) done(h common.Hash) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.set, h)
+}
+
+func (d *deferred) clear() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.set)
 }
 
 // trusts reports whether the hash at an index is authenticated by a checkpoint

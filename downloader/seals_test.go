@@ -1,6 +1,8 @@
 package downloader_test
 
 import (
+	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -85,6 +87,51 @@ func TestA21AFalseSealInTheMiddle(t *testing.T) {
 		}
 		if w.store.Head().Hash != good.head().Hash {
 			t.Error("the head has moved")
+		}
+	})
+}
+
+// clerk is a notary that takes its time for each range of 500 blocks, once.
+type clerk struct {
+	notary
+	prepared []uint64
+}
+
+func (c *clerk) NextEpoch(number uint64) uint64 { return (number/500 + 1) * 500 }
+
+func (c *clerk) Prepare(_ context.Context, number uint64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.prepared = append(c.prepared, number)
+	return nil
+}
+
+// TestSealsAreForeseen: the sealer is told of each epoch before its blocks come.
+func TestSealsAreForeseen(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 3000)
+	n := &clerk{}
+	inBubbleWith(t, func(cfg *downloader.Config) { cfg.Sealer, cfg.Window = n, 100 }, func(t *testing.T, w *world) {
+		w.join(&actor{name: "a", chain: c, delay: 20 * ms, rate: 300e3})
+		w.settled(c)
+	})
+	if want := []uint64{500, 1000, 1500, 2000, 2500, 3000}; !slices.Equal(n.prepared, want) {
+		t.Errorf("prepared for %v, want %v", n.prepared, want)
+	}
+}
+
+// TestDeferredSeals: a seal whose check was put off is checked when its block is
+// linked, and a false one convicts then.
+func TestDeferredSeals(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 3000)
+	n := &notary{bad: map[common.Hash]bool{c.blocks[500].Hash: true}}
+	inBubbleWith(t, func(cfg *downloader.Config) { cfg.Sealer = n }, func(t *testing.T, w *world) {
+		w.down.DeferSeal(c.blocks[500].Hash)
+		liar := w.join(&actor{name: "attacker", chain: c, delay: ms})
+		w.until("the end of the chain", func(e downloader.Event) bool { _, ok := e.(downloader.Abandoned); return ok })
+		time.Sleep(time.Second)
+		w.guilty(downloader.Lie, liar)
+		if h := w.store.Head(); h.Number >= 500 {
+			t.Errorf("the head is block %d, above a false seal", h.Number)
 		}
 	})
 }

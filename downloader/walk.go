@@ -456,6 +456,8 @@ func (l *loop) closePlan(e Event) error {
 		return err
 	}
 	l.plan = nil
+	l.prepared = 0
+	l.later.clear()
 	l.pool.CancelWanted()
 	clear(l.places)
 	l.emit(e)

@@ -73,6 +73,10 @@ type world struct {
 	down  *downloader.Downloader
 	stop  func() // ends the downloader
 	tune  func(*downloader.Config)
+	// A disk that fails, over fs, and who hears of the errors that it causes, when
+	// the downloader ends and when the store is closed. Nil: nobody, and there are none.
+	disk           vfs.FS
+	ended, closing func(error)
 
 	stalls   bool // nobody who has what is wanted may be idle, unless this is set
 	mu       sync.Mutex
@@ -96,8 +100,12 @@ func (w *world) start() {
 	if err != nil {
 		w.Fatal(err)
 	}
+	var fs vfs.FS = w.fs
+	if w.disk != nil {
+		fs = w.disk
+	}
 	w.store, err = store.Open("chain", store.Options{
-		FS: w.fs, Network: "dev",
+		FS: fs, Network: "dev",
 		Genesis: store.Genesis{Record: store.Record{Hash: g.Hash, Raw: g.Raw()}, TD: g.Difficulty},
 	})
 	if err != nil {
@@ -118,7 +126,9 @@ func (w *world) start() {
 	ctx, cancel := context.WithCancel(w.ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := w.down.Run(ctx); err != nil {
+		if err := w.down.Run(ctx); err != nil && w.ended != nil {
+			w.ended(err)
+		} else if err != nil {
 			w.Errorf("the downloader ended with: %v", err)
 		}
 	})
@@ -128,7 +138,9 @@ func (w *world) start() {
 		}
 		cancel()
 		wg.Wait()
-		if err := w.store.Close(); err != nil {
+		if err := w.store.Close(); err != nil && w.closing != nil {
+			w.closing(err)
+		} else if err != nil {
 			w.Error(err)
 		}
 		w.peers = nil
