@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"runtime"
@@ -169,7 +170,7 @@ func (im *importer) checkSeals() (common.Hash, error) {
 	for range min(runtime.GOMAXPROCS(0), len(errs)) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(errs); i = int(next.Add(1)) - 1 {
-				errs[i] = im.reader.opts.Seal(&im.sealed[i].Header)
+				errs[i] = im.checkSeal(im.sealed[i].Block)
 			}
 		})
 	}
@@ -180,6 +181,23 @@ func (im *importer) checkSeals() (common.Hash, error) {
 		}
 	}
 	return common.Hash{}, nil
+}
+
+// checkSeal checks the seals of a block and of its uncles.
+func (im *importer) checkSeal(b *chain.Block) error {
+	seal := im.reader.opts.Seal
+	if err := seal(&b.Header); err != nil {
+		return err
+	}
+	for u, err := range b.Uncles() {
+		if err == nil {
+			err = seal(u)
+		}
+		if err != nil {
+			return fmt.Errorf("uncle: %w", err)
+		}
+	}
+	return nil
 }
 
 // flush stores and links what has been gathered, up to the first false seal. What

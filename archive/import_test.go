@@ -287,6 +287,37 @@ func TestImportGenesis(t *testing.T) {
 	wantImported(t, got, err, Imported{Blocks: 4})
 }
 
+// TestImportUncleSeals: with a block, the seals of its uncles are checked; the blocks
+// before it stay.
+func TestImportUncleSeals(t *testing.T) {
+	blocks := generated(t, chain.Dev, 20)
+	at := slices.IndexFunc(blocks, func(b *chain.Block) bool { return b.Number > 8 && b.HasUncles() })
+	var bad common.Hash
+	for u, err := range blocks[at].Uncles() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad = u.Hash
+	}
+	opts := loose
+	opts.Seal = func(h *chain.Header) error {
+		if h.Hash == bad {
+			return &chain.RuleError{Rule: chain.RuleSeal, Number: h.Number, Hash: h.Hash, Have: "false", Want: "true"}
+		}
+		return nil
+	}
+	st := openStore(t, chain.Dev)
+	r, err := NewReader("uncles", bytes.NewReader(stream(blocks)), chain.Dev, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Import(t.Context(), r, chain.Dev, st)
+	if e, ok := errors.AsType[*chain.RuleError](err); !ok || e.Rule != chain.RuleSeal || !strings.Contains(err.Error(), "uncle") {
+		t.Errorf("got %v, want the seal of an uncle to be refused", err)
+	}
+	wantHead(t, st, chain.Dev, blocks[:at])
+}
+
 // TestImportBranches: a file with two branches ends at the heavier, in
 // whichever order they come.
 func TestImportBranches(t *testing.T) {

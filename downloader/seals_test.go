@@ -135,3 +135,29 @@ func TestDeferredSeals(t *testing.T) {
 		}
 	})
 }
+
+// TestACheckpointIsFoundAgain: a plan that is taken up after a restart is below the
+// checkpoint that an earlier process has met.
+func TestACheckpointIsFoundAgain(t *testing.T) {
+	c := grow(t, nil, 0, 1, 0, 4000)
+	mid := c.blocks[3500]
+	n := &notary{}
+	inBubbleWith(t, func(cfg *downloader.Config) {
+		cfg.Sealer, cfg.Seals, cfg.Checkpoints = n, downloader.SealAll, map[common.Hash]bool{mid.Hash: true}
+	}, func(t *testing.T, w *world) {
+		w.join(&actor{name: "a", chain: c, delay: 10 * ms, rate: 200e3})
+		time.Sleep(5 * time.Second)
+		if h := w.store.Head().Number; h == 0 || h == 4000 {
+			t.Fatalf("stopped at block %d, want the middle", h)
+		}
+		w.stop()
+		w.start()
+		w.join(&actor{name: "a", chain: c, delay: 10 * ms, rate: 200e3})
+		w.settled(c)
+	})
+	for number := range n.asked {
+		if number <= mid.Number {
+			t.Fatalf("the seal of block %d was checked, below the checkpoint %d", number, mid.Number)
+		}
+	}
+}

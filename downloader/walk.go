@@ -99,7 +99,13 @@ func (l *loop) openPlan(source *peerState) error {
 	l.plan = &plan{Plan: sp, source: source, old: sp.Len, moved: l.now, solo: source != nil && l.suspect[sp.Head]}
 	l.plan.alarm = l.suspect[sp.Head]
 	l.plan.patience, l.plan.batch = hashPatience, hashesPerRequest
-	l.findCheckpoint(0, []common.Hash{sp.Head})
+	for from := uint64(0); from < sp.Len && len(l.cfg.Checkpoints) > 0 && !l.plan.checkpoint; from += scanRun {
+		hashes, err := l.store.PlanHashes(nil, from, min(from+scanRun, sp.Len))
+		if err != nil {
+			return err
+		}
+		l.findCheckpoint(from, hashes)
+	}
 	l.plan.admission.probes = make(map[common.Hash]bool)
 	if sp.Len > 1 { // by an earlier process
 		l.plan.givers = []giver{{1, nil}}

@@ -8,10 +8,10 @@ import (
 	"github.com/shoalnet/shoal/wire"
 )
 
-// FuzzSession: after a good Hello, any bytes in any pieces from a side that reads
-// or does not, and closes or does not: the session never panics, ends, holds no
-// more than its limits, and blames nobody for what is our fault.
-func FuzzSession(f *testing.F) {
+// FuzzZ5Session: any bytes in any pieces, after a good Hello or in its place, from a
+// side that reads or does not, and closes or does not: the session never panics,
+// ends, holds no more than its limits, and blames nobody for what is our fault.
+func FuzzZ5Session(f *testing.F) {
 	frames := func(ms ...wire.Message) (b []byte) {
 		for _, m := range ms {
 			b = wire.AppendFrame(b, m)
@@ -35,9 +35,10 @@ func FuzzSession(f *testing.F) {
 		unhex("2240089100a00000fa9ffffc13"),
 	} {
 		f.Add(seed, byte(i), byte(i*37))
+		f.Add(append(frames(hello()), seed...), byte(i), byte(i*37|8))
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, piece, how byte) {
-		reads, closes, pauses := how&1 > 0, how&2 > 0, how&4 > 0
+		reads, closes, pauses, greets := how&1 > 0, how&2 > 0, how&4 > 0, how&8 == 0
 		inBubble(t, func(t *testing.T) {
 			l := &listener{heard: make(chan string, 1<<14)}
 			l.then = func(s *Session, _ *Answer) {
@@ -60,8 +61,10 @@ func FuzzSession(f *testing.F) {
 			done := make(chan bool, 2)
 			go func() {
 				defer func() { done <- true }()
-				if _, err := theirs.Write(wire.AppendFrame(nil, hello())); err != nil {
-					return
+				if greets {
+					if _, err := theirs.Write(wire.AppendFrame(nil, hello())); err != nil {
+						return
+					}
 				}
 				for rest := stream; len(rest) > 0; {
 					n := min(int(piece)+1, len(rest))

@@ -132,191 +132,199 @@ func (w *twin) counts() (wanted, flying, held int) {
 	return
 }
 
-// TestAgainstTwin drives the pool with random events and checks after each
-// that it agrees with the twin.
-func TestAgainstTwin(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var (
-			now   = time.Unix(1_409_400_000, 0)
-			p     = pool.New[string, int](pool.Config{HeldBytes: 100_000})
-			w     = newTwin()
-			names = []string{"a", "b", "c", "d"}
-		)
-		step := func() {
-			for _, l := range p.Expire(now) {
-				if !l.Kept {
-					w.late(l.Peer)
-				}
-			}
-			for _, r := range p.Reserve(now) {
-				if err := w.reserved(r); err != nil {
-					t.Fatal(err)
-				}
-			}
-			s := p.Stats()
-			wanted, flying, held := w.counts()
-			if s.Wanted != wanted || s.InFlight != flying || s.Held != held {
-				t.Fatalf("pool has %d wanted, %d in flight, %d held; the twin %d, %d, %d",
-					s.Wanted, s.InFlight, s.Held, wanted, flying, held)
-			}
-			if len(w.open) == 0 && s.InFlightBytes != 0 || s.InFlightBytes < 0 || s.HeldBytes < 0 {
-				t.Fatalf("bytes are wrong: %+v", s)
-			}
-			if at, ok := p.NextDeadline(); ok && !at.After(now) {
-				t.Fatal("the next deadline is not in the future")
+func TestAgainstTwin(t *testing.T) { rapid.Check(t, agreeWithTwin) }
+
+func FuzzZ2PoolAgreesWithTwin(f *testing.F) { f.Fuzz(rapid.MakeFuzz(agreeWithTwin)) }
+
+// agreeWithTwin drives the pool with random events and checks after each that it
+// agrees with the twin.
+func agreeWithTwin(t *rapid.T) {
+	var (
+		now   = time.Unix(1_409_400_000, 0)
+		p     = pool.New[string, int](pool.Config{HeldBytes: 100_000})
+		w     = newTwin()
+		names = []string{"a", "b", "c", "d"}
+	)
+	step := func() {
+		for _, l := range p.Expire(now) {
+			if !l.Kept {
+				w.late(l.Peer)
 			}
 		}
-		pick := func(t *rapid.T) (string, uint64, *twinRequest) {
-			ids := slices.Sorted(maps.Keys(w.requests))
-			if len(ids) == 0 {
-				t.Skip("nothing is asked")
+		for _, r := range p.Reserve(now) {
+			if err := w.reserved(r); err != nil {
+				t.Fatal(err)
 			}
-			// The oldest of some peer: answers come in order.
-			id := rapid.SampledFrom(ids).Draw(t, "request")
-			peer := w.requests[id].peer
-			id = slices.Min(slices.Collect(maps.Keys(w.open[peer])))
-			return peer, id, w.requests[id]
 		}
-		deliver := func(peer string, id uint64, keys []int, closed bool) {
-			var items []pool.Item[int]
-			for _, k := range keys {
-				items = append(items, pool.Item[int]{Key: k, Size: 100 + k%1000})
+		s := p.Stats()
+		wanted, flying, held := w.counts()
+		if s.Wanted != wanted || s.InFlight != flying || s.Held != held {
+			t.Fatalf("pool has %d wanted, %d in flight, %d held; the twin %d, %d, %d",
+				s.Wanted, s.InFlight, s.Held, wanted, flying, held)
+		}
+		if len(w.open) == 0 && s.InFlightBytes != 0 || s.InFlightBytes < 0 || s.HeldBytes < 0 {
+			t.Fatalf("bytes are wrong: %+v", s)
+		}
+		if at, ok := p.NextDeadline(); ok && !at.After(now) {
+			t.Fatal("the next deadline is not in the future")
+		}
+	}
+	pick := func(t *rapid.T) (string, uint64, *twinRequest) {
+		ids := slices.Sorted(maps.Keys(w.requests))
+		if len(ids) == 0 {
+			return "", 0, nil
+		}
+		// The oldest of some peer: answers come in order.
+		id := rapid.SampledFrom(ids).Draw(t, "request")
+		peer := w.requests[id].peer
+		id = slices.Min(slices.Collect(maps.Keys(w.open[peer])))
+		return peer, id, w.requests[id]
+	}
+	deliver := func(peer string, id uint64, keys []int, closed bool) {
+		var items []pool.Item[int]
+		for _, k := range keys {
+			items = append(items, pool.Item[int]{Key: k, Size: 100 + k%1000})
+		}
+		got := slices.Clone(p.Deliver(now, peer, id, items, closed))
+		for i, k := range keys {
+			if want := w.arrive(k); got[i] != want {
+				t.Fatalf("key %d is %v, want %v", k, got[i], want)
 			}
-			got := slices.Clone(p.Deliver(now, peer, id, items, closed))
-			for i, k := range keys {
-				if want := w.arrive(k); got[i] != want {
-					t.Fatalf("key %d is %v, want %v", k, got[i], want)
+		}
+		if closed {
+			w.giveBack(id)
+			delete(w.requests, id)
+			delete(w.open[peer], id)
+			// What was given up ahead of an answered request is over.
+			for old := range w.open[peer] {
+				if old < id && w.requests[old].late {
+					delete(w.requests, old)
+					delete(w.open[peer], old)
 				}
 			}
-			if closed {
-				w.giveBack(id)
-				delete(w.requests, id)
-				delete(w.open[peer], id)
-				// What was given up ahead of an answered request is over.
-				for old := range w.open[peer] {
-					if old < id && w.requests[old].late {
-						delete(w.requests, old)
-						delete(w.open[peer], old)
-					}
-				}
+		}
+		step()
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"join": func(t *rapid.T) {
+			n := rapid.SampledFrom(names).Draw(t, "peer")
+			p.Join(now, n)
+			if w.open[n] == nil {
+				w.open[n] = map[uint64]bool{}
 			}
 			step()
-		}
-		t.Repeat(map[string]func(*rapid.T){
-			"join": func(t *rapid.T) {
-				n := rapid.SampledFrom(names).Draw(t, "peer")
-				p.Join(now, n)
-				if w.open[n] == nil {
-					w.open[n] = map[uint64]bool{}
-				}
-				step()
-			},
-			"leave": func(t *rapid.T) {
-				n := rapid.SampledFrom(names).Draw(t, "peer")
-				p.Leave(n)
-				w.leave(n)
-				step()
-			},
-			"want": func(t *rapid.T) {
-				from := rapid.IntRange(0, 300).Draw(t, "from")
-				for k := from; k < from+rapid.IntRange(1, 60).Draw(t, "n"); k++ {
-					if isNew := p.Want(k, int64(rapid.IntRange(-1, 400).Draw(t, "rank")), 0); isNew != (w.state[k] == "") {
-						t.Fatalf("Want(%d) says new: %v", k, isNew)
-					}
-					if w.state[k] == "" {
-						w.state[k] = "wanted"
-					}
-				}
-				step()
-			},
-			"answer": func(t *rapid.T) {
-				peer, id, r := pick(t)
-				keys := slices.Clone(r.keys)
-				switch rapid.IntRange(0, 4).Draw(t, "kind") {
-				case 0: // nothing at all
-					keys = nil
-				case 1: // a beginning
-					keys = keys[:rapid.IntRange(0, len(keys)).Draw(t, "n")]
-				case 2: // a part, in any order
-					keys = rapid.Permutation(keys).Draw(t, "order")
-					keys = keys[:rapid.IntRange(0, len(keys)).Draw(t, "n")]
-				}
-				deliver(peer, id, keys, true)
-			},
-			"part of an answer": func(t *rapid.T) {
-				peer, id, r := pick(t)
-				deliver(peer, id, r.keys[:rapid.IntRange(1, len(r.keys)).Draw(t, "n")], false)
-			},
-			"done": func(t *rapid.T) {
-				for _, k := range slices.Sorted(maps.Keys(w.state)) {
-					if w.state[k] == "held" && rapid.Bool().Draw(t, "done") {
-						p.Done(k)
-						delete(w.state, k)
-					}
-				}
-				step()
-			},
-			"reject": func(t *rapid.T) {
-				n := rapid.SampledFrom(names).Draw(t, "peer")
-				for _, k := range slices.Sorted(maps.Keys(w.state)) {
-					if w.state[k] == "held" && rapid.IntRange(0, 9).Draw(t, "dice") == 0 {
-						p.Reject(now, n, k)
-						w.state[k] = "wanted"
-					}
-				}
-				step()
-			},
-			"cancel": func(t *rapid.T) {
-				k := rapid.IntRange(0, 300).Draw(t, "key")
-				if known := p.Cancel(k); known != (w.state[k] != "") {
-					t.Fatalf("Cancel(%d) says known: %v", k, known)
-				}
-				delete(w.state, k)
-				delete(w.holders, k)
-				step()
-			},
-			"wait": func(t *rapid.T) {
-				now = now.Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond)
-				step()
-			},
-			"wait for the deadline": func(t *rapid.T) {
-				if at, ok := p.NextDeadline(); ok {
-					now = at
-					step()
-				}
-			},
-		})
-
-		// Whatever happened before: with one honest peer everything arrives.
-		for _, n := range names {
+		},
+		"leave": func(t *rapid.T) {
+			n := rapid.SampledFrom(names).Draw(t, "peer")
 			p.Leave(n)
 			w.leave(n)
-		}
-		for _, k := range slices.Sorted(maps.Keys(w.state)) {
-			if w.state[k] == "held" {
-				p.Done(k)
-				delete(w.state, k)
-			}
-		}
-		p.Join(now, "honest")
-		w.open["honest"] = map[uint64]bool{}
-		for range 10_000 {
 			step()
-			if p.Len() == 0 {
+		},
+		"want": func(t *rapid.T) {
+			from := rapid.IntRange(0, 300).Draw(t, "from")
+			for k := from; k < from+rapid.IntRange(1, 60).Draw(t, "n"); k++ {
+				if isNew := p.Want(k, int64(rapid.IntRange(-1, 400).Draw(t, "rank")), 0); isNew != (w.state[k] == "") {
+					t.Fatalf("Want(%d) says new: %v", k, isNew)
+				}
+				if w.state[k] == "" {
+					w.state[k] = "wanted"
+				}
+			}
+			step()
+		},
+		"answer": func(t *rapid.T) {
+			peer, id, r := pick(t)
+			if r == nil {
+				return // nothing is asked
+			}
+			keys := slices.Clone(r.keys)
+			switch rapid.IntRange(0, 4).Draw(t, "kind") {
+			case 0: // nothing at all
+				keys = nil
+			case 1: // a beginning
+				keys = keys[:rapid.IntRange(0, len(keys)).Draw(t, "n")]
+			case 2: // a part, in any order
+				keys = rapid.Permutation(keys).Draw(t, "order")
+				keys = keys[:rapid.IntRange(0, len(keys)).Draw(t, "n")]
+			}
+			deliver(peer, id, keys, true)
+		},
+		"part of an answer": func(t *rapid.T) {
+			peer, id, r := pick(t)
+			if r == nil {
 				return
 			}
-			ids := slices.Sorted(maps.Keys(w.open["honest"]))
-			now = now.Add(10 * time.Millisecond)
-			if len(ids) == 0 {
-				continue
+			deliver(peer, id, r.keys[:rapid.IntRange(1, len(r.keys)).Draw(t, "n")], false)
+		},
+		"done": func(t *rapid.T) {
+			for _, k := range slices.Sorted(maps.Keys(w.state)) {
+				if w.state[k] == "held" && rapid.Bool().Draw(t, "done") {
+					p.Done(k)
+					delete(w.state, k)
+				}
 			}
-			keys := w.requests[ids[0]].keys
-			deliver("honest", ids[0], keys, true)
-			for _, k := range keys {
-				p.Done(k)
-				delete(w.state, k)
+			step()
+		},
+		"reject": func(t *rapid.T) {
+			n := rapid.SampledFrom(names).Draw(t, "peer")
+			for _, k := range slices.Sorted(maps.Keys(w.state)) {
+				if w.state[k] == "held" && rapid.IntRange(0, 9).Draw(t, "dice") == 0 {
+					p.Reject(now, n, k)
+					w.state[k] = "wanted"
+				}
 			}
-		}
-		t.Fatalf("not done with one honest peer: %+v", p.Stats())
+			step()
+		},
+		"cancel": func(t *rapid.T) {
+			k := rapid.IntRange(0, 300).Draw(t, "key")
+			if known := p.Cancel(k); known != (w.state[k] != "") {
+				t.Fatalf("Cancel(%d) says known: %v", k, known)
+			}
+			delete(w.state, k)
+			delete(w.holders, k)
+			step()
+		},
+		"wait": func(t *rapid.T) {
+			now = now.Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond)
+			step()
+		},
+		"wait for the deadline": func(t *rapid.T) {
+			if at, ok := p.NextDeadline(); ok {
+				now = at
+				step()
+			}
+		},
 	})
+
+	// Whatever happened before: with one honest peer everything arrives.
+	for _, n := range names {
+		p.Leave(n)
+		w.leave(n)
+	}
+	for _, k := range slices.Sorted(maps.Keys(w.state)) {
+		if w.state[k] == "held" {
+			p.Done(k)
+			delete(w.state, k)
+		}
+	}
+	p.Join(now, "honest")
+	w.open["honest"] = map[uint64]bool{}
+	for range 10_000 {
+		step()
+		if p.Len() == 0 {
+			return
+		}
+		ids := slices.Sorted(maps.Keys(w.open["honest"]))
+		now = now.Add(10 * time.Millisecond)
+		if len(ids) == 0 {
+			continue
+		}
+		keys := w.requests[ids[0]].keys
+		deliver("honest", ids[0], keys, true)
+		for _, k := range keys {
+			p.Done(k)
+			delete(w.state, k)
+		}
+	}
+	t.Fatalf("not done with one honest peer: %+v", p.Stats())
 }
