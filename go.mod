@@ -3,6 +3,7 @@ module github.com/shoalnet/shoal
 go 1.26.0
 
 require (
+	github.com/cloudflare/circl v1.6.5
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/dustin/go-humanize v1.1.0
 	github.com/ethereum/go-ethereum v1.17.10

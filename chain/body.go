@@ -5,56 +5,31 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/rlp"
-	"github.com/ethereum/go-ethereum/trie"
 )
 
-// tries reuses stack tries: one is needed for every block with transactions.
-var tries = sync.Pool{New: func() any { return trie.NewStackTrie(nil) }}
+// leaves reuses the lists of a body's transactions.
+var leaves = sync.Pool{New: func() any { return new([][]byte) }}
 
 // txRoot computes the transactions root of the body (Yellow Paper section
-// 4.3.2; protocol 30 specification, section 4.1): the root of a trie that maps
-// rlp(index) to the entry. Transactions are not decoded.
+// 4.3.2; protocol 30 specification, section 4.1). Transactions are not decoded.
 func (b *Block) txRoot() (common.Hash, error) {
 	if len(b.txs) == 0 {
 		return b.format.emptyTxRoot(), nil
 	}
-	t := tries.Get().(*trie.StackTrie)
-	t.Reset()
-	defer tries.Put(t)
-
-	var (
-		key   [9]byte
-		first []byte
-		i     uint64
-	)
-	// The trie takes its keys in ascending order, and rlp(0) = 0x80 sorts
-	// after rlp(127) = 0x7f and before rlp(128) = 0x8180.
+	list := leaves.Get().(*[][]byte)
+	defer leaves.Put(list)
+	defer func() { clear(*list) }()
+	*list = (*list)[:0]
 	for leaf, err := range b.Transactions() {
 		if err != nil {
 			return common.Hash{}, err
 		}
-		switch {
-		case i == 0:
-			first = leaf
-		case i == 128:
-			if err := t.Update(rlp.AppendUint64(key[:0], 0), first); err != nil {
-				return common.Hash{}, err
-			}
-			fallthrough
-		default:
-			if err := t.Update(rlp.AppendUint64(key[:0], i), leaf); err != nil {
-				return common.Hash{}, err
-			}
+		if len(*list) == maxRootItems {
+			return longRoot(b.Transactions())
 		}
-		i++
+		*list = append(*list, leaf)
 	}
-	if i <= 128 {
-		if err := t.Update(rlp.AppendUint64(key[:0], 0), first); err != nil {
-			return common.Hash{}, err
-		}
-	}
-	return t.Hash(), nil
+	return ListRoot(*list), nil
 }
 
 // CheckBody recomputes both roots that tie the body to the header, and checks

@@ -149,20 +149,3 @@ func (s *sealScratch) sealHash(h *Header, keep, cut int) bool {
 	s.k256.Read(s.hash[:])
 	return true
 }
-
-// appendListHead appends the RLP header of a list of n bytes (Yellow Paper
-// appendix B).
-func appendListHead(b []byte, n int) []byte {
-	if n < 56 {
-		return append(b, 0xc0+byte(n))
-	}
-	size := 0
-	for x := n; x > 0; x >>= 8 {
-		size++
-	}
-	b = append(b, 0xf7+byte(size))
-	for size--; size >= 0; size-- {
-		b = append(b, byte(n>>(8*size)))
-	}
-	return b
-}
