@@ -22,6 +22,27 @@ type Block struct {
 // structure only: see [Network.CheckBlock] for what else must hold before the
 // block is accepted. Errors are *[FormatError].
 func ParseBlock(f Format, raw []byte) (*Block, error) {
+	b, err := parseBlock(f, raw)
+	if err != nil {
+		return nil, err
+	}
+	b.Hash = Keccak256(b.Header.raw)
+	return b, nil
+}
+
+// ParseBlockAs is [ParseBlock] for a block whose hash is known, because [HashOf] has
+// returned it for the very same bytes: it is not computed again.
+func ParseBlockAs(f Format, hash common.Hash, raw []byte) (*Block, error) {
+	b, err := parseBlock(f, raw)
+	if err != nil {
+		return nil, err
+	}
+	b.Hash = hash
+	return b, nil
+}
+
+// parseBlock is ParseBlock without the hash.
+func parseBlock(f Format, raw []byte) (*Block, error) {
 	content, rest, err := rlp.SplitList(raw)
 	if err != nil {
 		return nil, &FormatError{Item: "block", What: "not a canonical RLP list", Err: err}
@@ -69,6 +90,7 @@ func ParseHeader(f Format, raw []byte) (*Header, error) {
 	if err := parseHeader(f, raw, h); err != nil {
 		return nil, err
 	}
+	h.Hash = Keccak256(raw)
 	return h, nil
 }
 
@@ -129,16 +151,36 @@ func (b *Block) Transactions() iter.Seq2[[]byte, error] {
 // without looking at anything else: the rest may be junk. Errors are
 // *[FormatError].
 func HashOf(raw []byte) (common.Hash, error) {
-	content, rest, err := rlp.SplitList(raw)
-	if err != nil {
-		return common.Hash{}, &FormatError{Item: "block", What: "not a canonical RLP list", Err: err}
-	}
-	if len(rest) > 0 {
-		return common.Hash{}, &FormatError{Item: "block", What: "bytes after its end"}
-	}
-	header, _, err := cutList(content, "header")
+	header, err := cutHeader(raw)
 	if err != nil {
 		return common.Hash{}, err
 	}
 	return Keccak256(header), nil
+}
+
+// HashesOf appends what [HashOf] returns for each of the blocks to dst, in about half
+// the time. The error is that of the first block that has one; then dst is
+// returned as it was.
+func HashesOf(dst []common.Hash, blocks ...[]byte) ([]common.Hash, error) {
+	headers := make([][]byte, len(blocks))
+	for i, raw := range blocks {
+		var err error
+		if headers[i], err = cutHeader(raw); err != nil {
+			return dst, err
+		}
+	}
+	return Keccak256s(dst, headers...), nil
+}
+
+// cutHeader returns the header of the block in raw, with its list header.
+func cutHeader(raw []byte) ([]byte, error) {
+	content, rest, err := rlp.SplitList(raw)
+	if err != nil {
+		return nil, &FormatError{Item: "block", What: "not a canonical RLP list", Err: err}
+	}
+	if len(rest) > 0 {
+		return nil, &FormatError{Item: "block", What: "bytes after its end"}
+	}
+	header, _, err := cutList(content, "header")
+	return header, err
 }

@@ -147,6 +147,5 @@ func parseHeader(f Format, raw []byte, h *Header) error {
 		return err
 	}
 	h.raw = raw
-	h.Hash = Keccak256(raw)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/internal/chaingen"
 )
 
 // TestKeccak256s: many at once are what each is alone, whatever their lengths and
@@ -73,5 +74,26 @@ func BenchmarkKeccak256s(b *testing.B) {
 			b.ReportMetric(quick(alone)/quick(together), "xalone")
 			b.ReportMetric(0, "ns/op")
 		})
+	}
+}
+
+// TestHashesOf: of many blocks at once, what HashOf says of each, and its error.
+func TestHashesOf(t *testing.T) {
+	var raws [][]byte
+	var want []common.Hash
+	for _, b := range generate(chaingen.Config{Seed: 1, Blocks: 30, Txs: 1}) {
+		raws, want = append(raws, b.Raw()), append(want, b.Hash)
+		as, err := chain.ParseBlockAs(chain.FormatFrontier, b.Hash, b.Raw())
+		if err != nil || as.Hash != b.Hash {
+			t.Fatalf("block %d under its own hash: %v", b.Number, err)
+		}
+	}
+	got, err := chain.HashesOf(nil, raws...)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	raws[17] = raws[17][:20]
+	if got, err := chain.HashesOf(want[:1], raws...); err == nil || len(got) != 1 {
+		t.Errorf("got %d hashes, %v, want the error of the cut block", len(got), err)
 	}
 }

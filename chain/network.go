@@ -122,6 +122,11 @@ func NetworkByGenesis(hash common.Hash) (*Network, bool) {
 // ParseBlock is [ParseBlock] in the network's format.
 func (n *Network) ParseBlock(raw []byte) (*Block, error) { return ParseBlock(n.Format, raw) }
 
+// ParseBlockAs is [ParseBlockAs] in the network's format.
+func (n *Network) ParseBlockAs(hash common.Hash, raw []byte) (*Block, error) {
+	return ParseBlockAs(n.Format, hash, raw)
+}
+
 // GenesisBlock parses the genesis block. It fails only for a network of one's
 // own whose Genesis is not a block.
 func (n *Network) GenesisBlock() (*Block, error) {

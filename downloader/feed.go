@@ -110,7 +110,7 @@ func (l *loop) confirm(index uint64, hash, parent common.Hash) (bool, error) {
 		}
 		return false, err
 	}
-	b, err := l.cfg.Network.ParseBlock(raw)
+	b, err := l.cfg.Network.ParseBlockAs(hash, raw)
 	if err != nil {
 		return false, l.invalid("its chain has a block that is none: " + err.Error())
 	}

@@ -81,7 +81,7 @@ func check(ctx context.Context, d *Downloader, tasks <-chan checkTask) {
 		case t := <-tasks:
 			r := checked{task: t, blocks: make([]*chain.Block, len(t.blocks)), links: make([]*follower, len(t.blocks)), errs: make([]error, len(t.blocks))}
 			for i, b := range t.blocks {
-				block, err := d.cfg.Network.ParseBlock(b.Raw)
+				block, err := d.cfg.Network.ParseBlockAs(b.Hash, b.Raw)
 				if err == nil {
 					err = d.cfg.Network.CheckBlock(block)
 				}

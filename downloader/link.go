@@ -223,7 +223,7 @@ func (l *linker) read(h common.Hash, r *linked) (*chain.Block, error) {
 		}
 		return nil, nil
 	}
-	return l.d.cfg.Network.ParseBlock(raw)
+	return l.d.cfg.Network.ParseBlockAs(h, raw)
 }
 
 // open finds where in the plan to go on: linked blocks are at its old end, so the

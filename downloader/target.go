@@ -250,7 +250,7 @@ func (m announced) apply(l *loop) error {
 		if held || l.bad[b.Hash] {
 			continue
 		}
-		block, err := l.cfg.Network.ParseBlock(b.Raw)
+		block, err := l.cfg.Network.ParseBlockAs(b.Hash, b.Raw)
 		if err != nil {
 			l.drop(p, &Offence{Kind: Lie, Evidence: "it announced a block that is none", Err: err})
 			return nil

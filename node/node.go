@@ -126,7 +126,7 @@ func New(cfg Config) (*Node, error) {
 			h := cfg.Store.Head()
 			return peer.Status{TD: h.TD, Head: h.Hash}
 		},
-		Hash: chain.HashOf, Chain: served{cfg.Store, n.log}, Handler: (*handler)(n), Admit: n.admit, Logger: n.log,
+		Hashes: chain.HashesOf, Chain: served{cfg.Store, n.log}, Handler: (*handler)(n), Admit: n.admit, Logger: n.log,
 	}
 	// Nobody checks who a node is: the id only tells one from another.
 	rand.Read(n.session.Node[:])

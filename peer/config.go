@@ -20,9 +20,9 @@ type Config struct {
 	Node    wire.NodeID   // our identity, new for each process
 	Port    uint16        // where we listen, 0 if we do not
 	Status  func() Status // our head, asked for once at the start of a session
-	// Hash returns the hash of a block as it travels. An error means that the
-	// bytes are no block at all.
-	Hash func(raw []byte) (common.Hash, error)
+	// Hashes appends the hashes of blocks as they travel to dst. An error means
+	// that one of them is no block at all.
+	Hashes func(dst []common.Hash, blocks ...[]byte) ([]common.Hash, error)
 	// Chain is what is served. It must be safe for concurrent use.
 	Chain Chain
 	// Handler is told what comes in.

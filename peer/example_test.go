@@ -55,7 +55,7 @@ func Example() {
 		return &peer.Config{
 			Client: name, Node: wire.NodeID(fmt.Appendf(nil, "%-64s", name)), Genesis: server.hash(),
 			Status: func() peer.Status { return peer.Status{} },
-			Hash:   chain.HashOf, Chain: o, Handler: o,
+			Hashes: chain.HashesOf, Chain: o, Handler: o,
 		}
 	}
 	here, there := net.Pipe() // two ends of a connection

@@ -118,13 +118,14 @@ func (s *Session) blocks(ctx context.Context, m wire.Blocks) error {
 			s.in.Recycle(buf)
 		}
 	}
-	var blocks []Block
-	for raw := range list.All() {
-		hash, err := s.cfg.Hash(raw)
-		if err != nil {
-			return &Violation{Reason: wire.ReasonBadProtocol, What: "a block that is none", Err: err}
-		}
-		blocks = append(blocks, Block{hash, raw})
+	raws := slices.Collect(list.All())
+	hashes, err := s.cfg.Hashes(make([]common.Hash, 0, len(raws)), raws...)
+	if err != nil {
+		return &Violation{Reason: wire.ReasonBadProtocol, What: "a block that is none", Err: err}
+	}
+	blocks := make([]Block, len(raws))
+	for i, raw := range raws {
+		blocks[i] = Block{hashes[i], raw}
 	}
 	s.mu.Lock()
 	answers, rest, matched := s.mu.asked.match(blocks)

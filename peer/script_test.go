@@ -330,7 +330,7 @@ func testConfig(node wire.NodeID, c Chain, h Handler) *Config {
 	return &Config{
 		Genesis: toyHash(0), Client: "shoal/test", Node: node, Port: 30303,
 		Status: func() Status { return Status{Head: toyHash(40)} },
-		Hash:   chain.HashOf, Chain: c, Handler: h,
+		Hashes: chain.HashesOf, Chain: c, Handler: h,
 	}
 }
 
