@@ -126,7 +126,7 @@ func New(cfg Config) (*Node, error) {
 			h := cfg.Store.Head()
 			return peer.Status{TD: h.TD, Head: h.Hash}
 		},
-		Hashes: chain.HashesOf, Chain: served{cfg.Store, n.log}, Handler: (*handler)(n), Admit: n.admit, Logger: n.log,
+		Hashes: chain.HashesOf, Chain: served{cfg.Store}, Handler: (*handler)(n), Admit: n.admit, Logger: n.log,
 	}
 	// Nobody checks who a node is: the id only tells one from another.
 	rand.Read(n.session.Node[:])
@@ -314,10 +314,7 @@ func (n *Node) dial(ctx context.Context, addr string) error {
 }
 
 // served is the store as sessions serve it.
-type served struct {
-	store *store.Store
-	log   *slog.Logger
-}
+type served struct{ store *store.Store }
 
 func (c served) AppendAncestors(dst []common.Hash, hash common.Hash, max int) ([]common.Hash, error) {
 	hashes, err := c.store.AppendAncestors(dst, hash, max)
@@ -327,22 +324,6 @@ func (c served) AppendAncestors(dst []common.Hash, hash common.Hash, max int) ([
 	return hashes, err
 }
 
-func (c served) AppendBlock(dst []byte, hash common.Hash) ([]byte, bool, error) {
-	raw, err := c.store.AppendRaw(dst, hash)
-	if _, corrupt := errors.AsType[*store.CorruptError](err); corrupt {
-		c.log.Error("a stored block cannot be served", "err", err)
-		return dst, false, nil
-	}
-	if errors.Is(err, store.ErrNotFound) {
-		return dst, false, nil
-	}
-	return raw, err == nil, err
-}
-
-func (c served) BlockSize(hash common.Hash) (int, bool, error) {
-	size, err := c.store.Size(hash)
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, false, nil
-	}
-	return size, err == nil, err
+func (c served) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) ([]byte, error) {
+	return c.store.AppendBlocks(dst, hashes, most, limit)
 }

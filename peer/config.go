@@ -75,11 +75,11 @@ type Chain interface {
 	// with the given hash, its parent, and so on to the genesis block. Of a block
 	// that is not held it appends nothing.
 	AppendAncestors(dst []common.Hash, hash common.Hash, max int) ([]common.Hash, error)
-	// AppendBlock appends the RLP of a block to dst. It reports false if the
-	// block is not held.
-	AppendBlock(dst []byte, hash common.Hash) ([]byte, bool, error)
-	// BlockSize returns the length of a block's RLP, or false if it is not held.
-	BlockSize(hash common.Hash) (int, bool, error)
+	// AppendBlocks appends the RLP of blocks to dst: of those of the hashes that
+	// are held, in their order, until there are most of them, or the next one
+	// would exceed limit bytes together with those before; the first one always
+	// fits.
+	AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) ([]byte, error)
 }
 
 // Handler is told what a session receives. All methods but Left are called by the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -25,12 +26,11 @@ func (o one) AppendAncestors(dst []common.Hash, _ common.Hash, _ int) ([]common.
 	return dst, nil
 }
 
-func (o one) BlockSize(h common.Hash) (int, bool, error) {
-	return len(o.raw), h == o.hash(), nil
-}
-
-func (o one) AppendBlock(dst []byte, h common.Hash) ([]byte, bool, error) {
-	return append(dst, o.raw...), h == o.hash(), nil
+func (o one) AppendBlocks(dst []byte, hashes []common.Hash, _, _ int) ([]byte, error) {
+	if slices.Contains(hashes, o.hash()) {
+		dst = append(dst, o.raw...)
+	}
+	return dst, nil
 }
 
 func (o one) Joined(_ context.Context, s *peer.Session) {

@@ -98,12 +98,8 @@ func (c *realChain) AppendAncestors(dst []common.Hash, h common.Hash, max int) (
 	return dst, nil
 }
 
-func (c *realChain) AppendBlock(dst []byte, h common.Hash) ([]byte, bool, error) {
-	return append(dst, c.blocks[h]...), c.blocks[h] != nil, nil
-}
-
-func (c *realChain) BlockSize(h common.Hash) (int, bool, error) {
-	return len(c.blocks[h]), c.blocks[h] != nil, nil
+func (c *realChain) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) ([]byte, error) {
+	return appendBlocks(dst, hashes, most, limit, func(h common.Hash) []byte { return c.blocks[h] })
 }
 
 // counter is a handler that counts.

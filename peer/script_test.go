@@ -107,20 +107,30 @@ func (c toyChain) AppendAncestors(dst []common.Hash, h common.Hash, max int) ([]
 	return dst, nil
 }
 
-func (c toyChain) AppendBlock(dst []byte, h common.Hash) ([]byte, bool, error) {
-	n, ok := c.number(h)
-	if !ok {
-		return dst, false, nil
-	}
-	return append(dst, toyBlock(n, c.pad)...), true, nil
+func (c toyChain) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) ([]byte, error) {
+	return appendBlocks(dst, hashes, most, limit, func(h common.Hash) []byte {
+		if n, ok := c.number(h); ok {
+			return toyBlock(n, c.pad)
+		}
+		return nil
+	})
 }
 
-func (c toyChain) BlockSize(h common.Hash) (int, bool, error) {
-	n, ok := c.number(h)
-	if !ok {
-		return 0, false, nil
+// appendBlocks is Chain.AppendBlocks for blocks in memory.
+func appendBlocks(dst []byte, hashes []common.Hash, most, limit int, block func(common.Hash) []byte) ([]byte, error) {
+	start, n := len(dst), 0
+	for _, h := range hashes {
+		raw := block(h)
+		if raw == nil {
+			continue
+		}
+		if n == most || n > 0 && len(dst)-start+len(raw) > limit {
+			break
+		}
+		dst = append(dst, raw...)
+		n++
 	}
-	return len(toyBlock(n, c.pad)), true, nil
+	return dst, nil
 }
 
 // listener is a handler that writes down what it hears.

@@ -131,7 +131,7 @@ type brokenChain struct{ toyChain }
 
 var errDisk = errors.New("the disk is gone")
 
-func (brokenChain) BlockSize(common.Hash) (int, bool, error) { return 0, false, errDisk }
+func (brokenChain) AppendBlocks([]byte, []common.Hash, int, int) ([]byte, error) { return nil, errDisk }
 func (brokenChain) AppendAncestors([]common.Hash, common.Hash, int) ([]common.Hash, error) {
 	return nil, errDisk
 }
@@ -139,8 +139,8 @@ func (brokenChain) AppendAncestors([]common.Hash, common.Hash, int) ([]common.Ha
 // rottenChain serves what is no block.
 type rottenChain struct{ toyChain }
 
-func (rottenChain) AppendBlock(dst []byte, _ common.Hash) ([]byte, bool, error) {
-	return append(dst, 0xff, 1, 2), true, nil
+func (rottenChain) AppendBlocks(dst []byte, _ []common.Hash, _, _ int) ([]byte, error) {
+	return append(dst, 0xff, 1, 2), nil
 }
 
 // TestOwnErrors: what fails on our side is not blamed on the peer, who is told

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -139,7 +140,8 @@ func (s *Session) answer(request wire.Message) (wire.Message, error) {
 		}
 		return wire.BlockHashes{HashList: list}, nil
 	case wire.GetBlocks:
-		blocks, err := s.collect(r.HashList)
+		hashes := slices.AppendSeq(make([]common.Hash, 0, r.Len()), r.All())
+		blocks, err := s.cfg.Chain.AppendBlocks(nil, hashes, serveBlocks, serveBytes)
 		if err != nil {
 			return nil, fmt.Errorf("peer: serving blocks: %w", err)
 		}
@@ -150,36 +152,4 @@ func (s *Session) answer(request wire.Message) (wire.Message, error) {
 		return wire.Transactions{}, nil // A33
 	}
 	panic(fmt.Sprintf("peer: %v is not a request", request.ID()))
-}
-
-// collect gathers the blocks of an answer: in request order, what is held, until
-// one of the limits is reached.
-func (s *Session) collect(hashes wire.HashList) (wire.RawList, error) {
-	var total int
-	wanted := make([]common.Hash, 0, min(hashes.Len(), serveBlocks))
-	for h := range hashes.All() {
-		if len(wanted) == serveBlocks {
-			break
-		}
-		size, ok, err := s.cfg.Chain.BlockSize(h)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			continue
-		}
-		if total+size > serveBytes && len(wanted) > 0 {
-			break
-		}
-		total += size
-		wanted = append(wanted, h)
-	}
-	list := make([]byte, 0, total)
-	for _, h := range wanted {
-		var err error
-		if list, _, err = s.cfg.Chain.AppendBlock(list, h); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
 }
