@@ -236,55 +236,37 @@ func recordCrashes(base *vfs.MemFS, a *acked, work func(fs vfs.FS)) []crashPoint
 	return points
 }
 
-// A power loss at any moment: the store opens, keeps its promises, and the
-// work can go on to the same end. Also when the power goes again while the
-// store is being opened.
-func TestPowerLossAtEverySync(t *testing.T) {
-	for _, segmentSize := range []int64{4 << 10, 1 << 20} {
-		opts := Options{SegmentSize: segmentSize}
-		a := newAcked()
-		points := recordCrashes(vfs.NewCrashableMem(), a, func(fs vfs.FS) {
-			opts := opts
-			opts.FS = fs
-			s := openTest(t, "data", opts)
-			if err := crashWorkload(s, a); err != nil {
-				t.Fatal(err)
-			}
-			checkFinal(t, s)
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-		})
-		again := 0
-		for i, p := range points {
+// crashPoints are the moments around each sync of the workload.
+func crashPoints(t *testing.T, opts Options) []crashPoint {
+	t.Helper()
+	a := newAcked()
+	points := recordCrashes(vfs.NewCrashableMem(), a, func(fs vfs.FS) {
+		opts.FS = fs
+		s := openTest(t, "data", opts)
+		if err := crashWorkload(s, a); err != nil {
+			t.Fatal(err)
+		}
+		checkFinal(t, s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Logf("%d crash points", len(points))
+	return points
+}
+
+// crashOptions are stores with many segments and with one.
+var crashOptions = []Options{{SegmentSize: 4 << 10}, {SegmentSize: 1 << 20}}
+
+// TestC4PowerLoss: what was not synced is lost, at any moment. The store opens, keeps
+// its promises, and the work can go on to the same end.
+func TestC4PowerLoss(t *testing.T) {
+	for _, opts := range crashOptions {
+		for i, p := range crashPoints(t, opts) {
 			if i%sparse != 0 {
 				continue
 			}
-			t.Logf("# %s of %d", p.what, len(points))
-			opts := opts
-			if i%5 == 0 {
-				// The power goes again during recovery.
-				inner := recordCrashes(p.fs, p.promised, func(fs vfs.FS) {
-					opts := opts
-					opts.FS = fs
-					s := openTest(t, "data", opts)
-					p.promised.check(t, s)
-					if err := s.Close(); err != nil {
-						t.Fatal(err)
-					}
-				})
-				for j, q := range inner {
-					if j%4 != i%4 {
-						continue
-					}
-					t.Logf("## again: %s", q.what)
-					opts.FS = q.fs
-					s := openTest(t, "data", opts)
-					q.promised.check(t, s)
-					s.Close()
-					again++
-				}
-			}
+			t.Logf("# %s", p.what)
 			opts.FS = p.fs
 			s := openTest(t, "data", opts)
 			p.promised.check(t, s)
@@ -296,8 +278,46 @@ func TestPowerLossAtEverySync(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		t.Logf("%d crash points, %d crashes during recovery", len(points), again)
 	}
+}
+
+// TestC2CrashInsideRecovery: the power goes again while the store is being opened.
+func TestC2CrashInsideRecovery(t *testing.T) {
+	again := 0
+	for _, opts := range crashOptions {
+		for i, p := range crashPoints(t, opts) {
+			if i%5 != 0 || i%sparse != 0 {
+				continue
+			}
+			t.Logf("# %s", p.what)
+			inner := recordCrashes(p.fs, p.promised, func(fs vfs.FS) {
+				opts.FS = fs
+				s := openTest(t, "data", opts)
+				p.promised.check(t, s)
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			})
+			for j, q := range inner {
+				if j%4 != i%4 {
+					continue
+				}
+				t.Logf("## again: %s", q.what)
+				opts.FS = q.fs
+				s := openTest(t, "data", opts)
+				q.promised.check(t, s)
+				if err := crashWorkload(s, newAcked()); err != nil {
+					t.Fatal(err)
+				}
+				checkFinal(t, s)
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				again++
+			}
+		}
+	}
+	t.Logf("%d crashes during recovery", again)
 }
 
 // The index may lose everything it has not synced, even all of it: the

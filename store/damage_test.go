@@ -43,10 +43,10 @@ func rewrite(t testing.TB, fs vfs.FS, path string, change func([]byte) []byte) {
 	f.Close()
 }
 
-// Every way in which the end of the newest segment may be cut or flipped,
-// with an index that knows the records and with one that has to find them:
+// TestC3TornSegment: every way in which the end of the newest segment may be cut or
+// flipped, with an index that knows the records and with one that has to find them:
 // the store opens, gives wrong bytes to nobody, and takes the blocks again.
-func TestDamagedTailNeverYieldsWrongBytes(t *testing.T) {
+func TestC3TornSegment(t *testing.T) {
 	base := vfs.NewCrashableMem()
 	main := branch(genesisLink(), 1, 30, 10)
 	side := branch(main[19].link, 2, 9, 10)
@@ -151,6 +151,78 @@ func TestDamagedTailNeverYieldsWrongBytes(t *testing.T) {
 	}
 }
 
+// TestC3TornIndex: each file of the index is cut, or a bit of it flipped, near its end.
+// Either the store opens, and what it then says it has is right, or it says that the
+// index is damaged; without it the blocks are all there.
+func TestC3TornIndex(t *testing.T) {
+	base := vfs.NewCrashableMem()
+	opts := faultOptions
+	opts.FS = base
+	s := openTest(t, "data", opts)
+	if err := crashWorkload(s, newAcked()); err != nil {
+		t.Fatal(err)
+	}
+	blocks := s.Blocks()
+	crashed := copyFS(base) // with a log that has something in it
+	s.Close()
+	names, err := crashed.List("data/index")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, refused := 0, 0
+	for _, name := range names {
+		file := "data/index/" + name
+		info, err := crashed.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := int64(1); i <= min(info.Size(), 80); i += 5 * sparse {
+			for _, mode := range []string{"cut", "flip"} {
+				fs := copyFS(crashed)
+				rewrite(t, fs, file, func(b []byte) []byte {
+					if mode == "cut" {
+						return b[:info.Size()-i]
+					}
+					b[info.Size()-i] ^= 1 << (i % 8)
+					return b
+				})
+				what := fmt.Sprintf("%s of %s, %d from the end", mode, name, i)
+				opts.FS = fs
+				s, err := Open("data", opts.forTest())
+				if err != nil {
+					refused++
+					if !strings.HasPrefix(err.Error(), "store: the index of data is damaged; remove the directory data/index and start again") {
+						t.Fatalf("%s: %v", what, err)
+					}
+					if err := fs.RemoveAll("data/index"); err != nil {
+						t.Fatal(err)
+					}
+					s = openTest(t, "data", opts)
+					if s.Blocks() != blocks {
+						t.Fatalf("%s: %d blocks without the index, want %d", what, s.Blocks(), blocks)
+					}
+				} else {
+					opened++
+				}
+				t.Logf("# %s", what)
+				checkConsistent(t, s)
+				if err := crashWorkload(s, newAcked()); err != nil {
+					t.Fatal(err)
+				}
+				if strings.HasPrefix(name, "MANIFEST") {
+					// It has forgotten a table, hence something in the middle of
+					// what was done, and the number of blocks counts some twice.
+					checkConsistent(t, s)
+				} else {
+					checkFinal(t, s)
+				}
+				s.Close()
+			}
+		}
+	}
+	t.Logf("%d opened, %d refused", opened, refused)
+}
+
 // Whole files may vanish, the first one with the genesis block included.
 func TestLostSegmentsCostTheirBlocksOnly(t *testing.T) {
 	base := vfs.NewCrashableMem()
@@ -201,80 +273,6 @@ func TestLostSegmentsCostTheirBlocksOnly(t *testing.T) {
 	}
 }
 
-// Each write operation, on segments and index, fails once or from then on.
-// What was promised before stays, the error names its cause, reads go on, and
-// a new start finds everything.
-func TestEveryFailedWriteIsReportedAndCostsNothingPromised(t *testing.T) {
-	isWrite := func(op errorfs.Op) bool {
-		return op.Kind.ReadOrWrite() == errorfs.OpIsWrite && op.Kind != errorfs.OpFileClose
-	}
-	segmentsOnly := func(op errorfs.Op) bool { return isWrite(op) && strings.Contains(op.Path, ".seg") }
-	for _, mode := range []struct {
-		name  string
-		match func(errorfs.Op) bool
-		last  int64 // how many operations fail
-		step  int64
-	}{
-		{"once", isWrite, 1, 1},
-		{"segments from then on", segmentsOnly, 1 << 40, 1},
-		{"all from then on", isWrite, 1 << 40, 3},
-	} {
-		t.Run(mode.name, func(t *testing.T) {
-			reported, total := 0, int64(0)
-			for k := int64(0); ; k += mode.step * sparse {
-				mem := vfs.NewCrashableMem()
-				var ops, injected atomic.Int64
-				fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-					if !mode.match(op) {
-						return nil
-					}
-					if n := ops.Add(1) - 1; n < k || n >= k+mode.last {
-						return nil
-					}
-					injected.Add(1)
-					return errorfs.ErrInjected
-				}))
-				a := newAcked()
-				s, err := Open("data", Options{FS: fs, SegmentSize: 8 << 10}.forTest())
-				if err == nil {
-					err = crashWorkload(s, a)
-					if err != nil {
-						a.check(t, s) // reads go on
-						if err2 := crashWorkload(s, a); err2 != nil && !errors.Is(err2, errorfs.ErrInjected) {
-							t.Fatalf("op %d: second try: %v", k, err2)
-						} else if err2 == nil && mode.last == 1 {
-							checkFinal(t, s)
-						}
-					}
-					s.Close() // may tell of the error again
-				}
-				if err != nil {
-					reported++
-					if !errors.Is(err, errorfs.ErrInjected) {
-						t.Fatalf("op %d: error does not name its cause: %v", k, err)
-					}
-				}
-				after := mem.CrashClone(vfs.CrashCloneCfg{})
-				s, err = Open("data", Options{FS: after, SegmentSize: 8 << 10}.forTest())
-				if err != nil {
-					t.Fatalf("op %d: open again: %v", k, err)
-				}
-				a.check(t, s)
-				if err := crashWorkload(s, a); err != nil {
-					t.Fatal(err)
-				}
-				checkFinal(t, s)
-				s.Close()
-				if injected.Load() == 0 {
-					total = k
-					break
-				}
-			}
-			t.Logf("%d operations, %d reported to the caller", total, reported)
-		})
-	}
-}
-
 // A failed write is the moment's trouble, a failed sync stops writing.
 func TestFailedWriteCanBeRetriedFailedSyncCannot(t *testing.T) {
 	var fail atomic.Int64 // the kind of operation that fails, +1
@@ -291,7 +289,7 @@ func TestFailedWriteCanBeRetriedFailedSyncCannot(t *testing.T) {
 	fail.Store(int64(errorfs.OpFileWriteAt) + 1)
 	for range 3 {
 		n, err := s.Put(records(main[10:20]))
-		const want = "store: put: nothing was stored, free space and try again: "
+		const want = "store: put: nothing was stored; free space or repair the disk, then start again: "
 		if n != 0 || err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, errorfs.ErrInjected) || errors.Is(err, ErrFailed) {
 			t.Fatal(n, err)
 		}
@@ -304,7 +302,7 @@ func TestFailedWriteCanBeRetriedFailedSyncCannot(t *testing.T) {
 
 	fail.Store(int64(errorfs.OpFileSync) + 1)
 	_, err := s.Put(records(main[20:]))
-	const want = "store: writing has stopped in data: free space or repair the disk, then start again: sync data/segments/"
+	const want = "store: writing has stopped in data; free space or repair the disk, then start again: sync data/segments/"
 	if !errors.Is(err, ErrFailed) || !errors.Is(err, errorfs.ErrInjected) || !strings.HasPrefix(err.Error(), want) {
 		t.Fatal(err)
 	}

@@ -3,7 +3,9 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ethereum/go-ethereum/common"
 )
 
@@ -31,6 +33,22 @@ var (
 	// ErrNotExist: Options.MustExist is set and there is no store.
 	ErrNotExist = errors.New("store: no store in this directory")
 )
+
+// remedy tells a person what to do about a disk that does not take what is written.
+func remedy(err error) string {
+	if vfs.IsNoSpaceError(err) {
+		return "the disk is full, free space and start again"
+	}
+	return "free space or repair the disk, then start again"
+}
+
+// naming says which file an error is about, unless it says so itself.
+func naming(op, path string, err error) error {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return err
+	}
+	return fmt.Errorf("%s %s: %w", op, path, err)
+}
 
 // CorruptError says that bytes on disk are not what was written. The cause is
 // ours or the disk's, never a peer's. The block should be fetched again; the

@@ -20,25 +20,42 @@ import (
 // are the log, so larger would cost memory but no safety.
 const memTableSize = 16 << 20
 
+// A commit waits while more than queuedTables, of full size, are in memory, the one
+// being filled included, or a read might have to look into more than overlaps tables of the
+// youngest level. These are Pebble's own measures. It would wait inside of the commit,
+// though, where nobody can tell it that the disk is full and will stay so: its own
+// limits are therefore put out of reach.
+const (
+	queuedTables = 2
+	overlaps     = 12
+	outOfReach   = 1000
+)
+
 // indexFormat is the newest Pebble format that this program writes. It is
 // named here, not taken as "newest", so that a Pebble upgrade alone never
 // makes a directory unreadable for the program before it.
 const indexFormat = pebble.FormatWALSyncChunks
 
-func openIndex(fs vfs.FS, dir string, cacheSize int64, log *indexLogger) (*pebble.DB, error) {
+func openIndex(fs vfs.FS, dir string, cacheSize int64, memTable uint64, log *indexLogger) (*pebble.DB, error) {
+	log.tables = make(chan struct{}, 1)
+	disk := &indexFS{FS: fs, log: log}
 	opts := &pebble.Options{
-		FS:                          fs,
+		FS:                          disk,
 		FormatMajorVersion:          indexFormat,
 		CacheSize:                   cacheSize, // Pebble takes the memtables out of it
-		MemTableSize:                memTableSize,
-		MemTableStopWritesThreshold: 2,
+		MemTableSize:                memTable,
+		MemTableStopWritesThreshold: outOfReach,
 		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       outOfReach,
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                256,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		Logger:                      log,
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { log.log.Warn("store: index", "err", err) },
+			WALCreated:      func(pebble.WALCreateInfo) { log.rotated.Store(true) },
+			FlushEnd:        func(pebble.FlushInfo) { log.wake() },
+			CompactionEnd:   func(pebble.CompactionInfo) { log.wake() },
+			BackgroundError: log.background,
 		},
 	}
 	// Hashes do not compress.
@@ -49,12 +66,19 @@ func openIndex(fs vfs.FS, dir string, cacheSize int64, log *indexLogger) (*pebbl
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	db, err := openPebble(dir, opts)
+	if cause := log.fatal(); cause != nil {
+		if err == nil {
+			db.Close()
+		}
+		return nil, fmt.Errorf("store: open index: %w", cause)
+	}
 	if err != nil && strings.Contains(err.Error(), "unknown format major version") {
 		return nil, fmt.Errorf("%w: its index cannot be read; use the version of the program that wrote it: %w", ErrFormat, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("store: open index: %w", err)
 	}
+	disk.opened.Store(true)
 	return db, nil
 }
 
@@ -78,10 +102,12 @@ func panicError(r any) error {
 
 // indexLogger keeps Pebble quiet, and from ending the process: Pebble calls
 // Fatalf for a write that failed and counts on not coming back. The store
-// looks at fatal after every commit and stops writing.
+// looks at fatal before and after every commit and stops writing.
 type indexLogger struct {
-	log   *slog.Logger
-	cause atomic.Pointer[indexError]
+	log     *slog.Logger
+	cause   atomic.Pointer[indexError]
+	rotated atomic.Bool   // a table in memory is full
+	tables  chan struct{} // one slot: a table is on disk, or could not be written
 }
 
 func (l *indexLogger) Infof(string, ...any) {}
@@ -100,11 +126,47 @@ func (l *indexLogger) Fatalf(format string, args ...any) {
 	l.cause.CompareAndSwap(nil, fatal)
 }
 
+// background hears of tables that could not be written. Pebble tries that again, at
+// once and for ever; here the first error is the last one. A file system that cannot
+// tell how much room it has is no trouble.
+func (l *indexLogger) background(err error) {
+	if !errors.Is(err, errors.ErrUnsupported) {
+		l.cause.CompareAndSwap(nil, &indexError{text: "write table: " + err.Error(), cause: err})
+	}
+	l.wake()
+}
+
+// wake is called when tables have been written, or could not be.
+func (l *indexLogger) wake() {
+	select {
+	case l.tables <- struct{}{}:
+	default:
+	}
+}
+
 func (l *indexLogger) fatal() error {
 	if err := l.cause.Load(); err != nil {
 		return err
 	}
 	return nil
+}
+
+// await waits until the index has written so much of what it has in memory that it
+// takes more. It returns what keeps it from doing so.
+func (l *indexLogger) await(db *pebble.DB, memTable uint64) error {
+	if !l.rotated.Swap(false) {
+		return l.fatal()
+	}
+	for {
+		if err := l.fatal(); err != nil {
+			return err
+		}
+		m := db.Metrics()
+		if m.MemTable.Size <= queuedTables*memTable && m.Levels[0].Sublevels <= overlaps {
+			return nil
+		}
+		<-l.tables
+	}
 }
 
 // indexError is what Pebble said last, with the cause it printed.

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -32,221 +33,247 @@ func (m *model) chain(h common.Hash) []common.Hash { // h first, genesis last
 	return chain
 }
 
-// The store does what the model does, whatever the order of calls.
-func TestStoreAgreesWithModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		opts := Options{
-			FS:          vfs.NewMem(),
-			SegmentSize: rapid.SampledFrom([]int64{1, 500, 5000, 1 << 20}).Draw(t, "segment size"),
-		}.forTest()
-		open := func() *Store {
-			s, err := Open("data", opts)
-			if err != nil {
+// The store does what the model does, whatever the order of calls, and whenever the
+// power goes.
+func TestStoreAgreesWithModel(t *testing.T) { rapid.Check(t, agreesWithModel) }
+
+// FuzzZ4StoreAgreesWithModel lets the fuzzer choose the calls.
+func FuzzZ4StoreAgreesWithModel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(agreesWithModel)) }
+
+func agreesWithModel(t *rapid.T) {
+	disk := vfs.NewCrashableMem()
+	opts := Options{
+		FS:          disk,
+		SegmentSize: rapid.SampledFrom([]int64{1, 500, 5000, 1 << 20}).Draw(t, "segment size"),
+	}.forTest()
+	open := func() *Store {
+		s, err := Open("data", opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	defer func() { s.Close() }()
+	gen := block{testGenesis.Record, genesisLink()}
+	m := &model{
+		byHash: map[common.Hash]*block{gen.Hash: &gen},
+		held:   map[common.Hash]bool{gen.Hash: true},
+		linked: map[common.Hash]bool{gen.Hash: true},
+		head:   gen.link,
+	}
+	anyBlock := func(t *rapid.T, what string) *block {
+		if len(m.world) == 0 {
+			return &gen
+		}
+		return &m.world[rapid.IntRange(0, len(m.world)-1).Draw(t, what)]
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"grow": func(t *rapid.T) {
+			parent := anyBlock(t, "parent").link
+			for range rapid.IntRange(1, 6).Draw(t, "blocks") {
+				l := Link{Parent: parent.Hash, Number: parent.Number + 1}
+				l.TD.AddUint64(&parent.TD, uint64(rapid.IntRange(1, 3).Draw(t, "difficulty")))
+				l.Hash = common.Hash{byte(len(m.world) * 37), byte(len(m.world) >> 8), byte(len(m.world)), 31: 1}
+				raw := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "raw")
+				m.world = append(m.world, block{Record{l.Hash, l.Number, raw}, l})
+				parent = l
+			}
+			for i := range m.world { // the slice may have moved
+				m.byHash[m.world[i].Hash] = &m.world[i]
+			}
+		},
+		"put": func(t *rapid.T) {
+			var recs []Record
+			want := 0
+			for range rapid.IntRange(0, 8).Draw(t, "records") {
+				b := anyBlock(t, "block")
+				recs = append(recs, b.Record)
+				if !m.held[b.Hash] {
+					m.held[b.Hash] = true
+					want++
+				}
+			}
+			if got, err := s.Put(recs); err != nil || got != want {
+				t.Fatalf("Put: got %d, %v; want %d", got, err, want)
+			}
+		},
+		"link": func(t *rapid.T) {
+			tip := anyBlock(t, "tip")
+			n := rapid.IntRange(1, 12).Draw(t, "run")
+			var run []Link
+			for _, h := range m.chain(tip.Hash) {
+				if len(run) < n && h != testGenesis.Hash {
+					run = append(run, m.byHash[h].link)
+				}
+			}
+			slices.Reverse(run)
+			fresh := run
+			for len(fresh) > 0 && m.linked[fresh[0].Hash] {
+				fresh = fresh[1:]
+			}
+			var want error
+			if len(fresh) > 0 && !m.linked[fresh[0].Parent] {
+				want = ErrNotLinked
+			}
+			for _, l := range fresh {
+				if want == nil && !m.held[l.Hash] {
+					want = ErrNotFound
+				}
+			}
+			old := m.head
+			if want == nil && len(fresh) > 0 {
+				for _, l := range fresh {
+					m.linked[l.Hash] = true
+				}
+				if last := fresh[len(fresh)-1]; last.TD.Gt(&m.head.TD) {
+					m.head = last
+				}
+			}
+			move, err := s.Link(run)
+			if !errors.Is(err, want) {
+				t.Fatalf("Link: %v, want %v", err, want)
+			}
+			ancestor := old.Number
+			oldChain := m.chain(old.Hash)
+			for _, h := range m.chain(m.head.Hash) {
+				if slices.Contains(oldChain, h) {
+					ancestor = m.byHash[h].link.Number
+					break
+				}
+			}
+			wantMove := Move{
+				Old: Head{old.Number, old.Hash, old.TD}, New: Head{m.head.Number, m.head.Hash, m.head.TD},
+				Ancestor: ancestor, Reorged: ancestor < old.Number,
+			}
+			if move != wantMove {
+				t.Fatalf("Link: %+v, want %+v", move, wantMove)
+			}
+		},
+		"ancestors": func(t *rapid.T) {
+			b := anyBlock(t, "of")
+			max := rapid.IntRange(0, 20).Draw(t, "max")
+			got, err := s.AppendAncestors(nil, b.Hash, max)
+			if !m.linked[b.Hash] {
+				if !errors.Is(err, ErrNotFound) {
+					t.Fatalf("AppendAncestors of a block that is not linked: %v", err)
+				}
+				return
+			}
+			want := m.chain(b.Hash)[1:]
+			want = want[:min(max, len(want))]
+			if err != nil || !slices.Equal(got, want) {
+				t.Fatalf("AppendAncestors: %x, %v; want %x", got, err, want)
+			}
+		},
+		"start plan": func(t *rapid.T) {
+			p := Plan{Head: common.Hash{rapid.Byte().Draw(t, "head")}, Number: 9, TD: *uint256.NewInt(5)}
+			if err := s.StartPlan(p); err != nil {
 				t.Fatal(err)
 			}
-			return s
-		}
-		s := open()
-		defer func() { s.Close() }()
-		gen := block{testGenesis.Record, genesisLink()}
-		m := &model{
-			byHash: map[common.Hash]*block{gen.Hash: &gen},
-			held:   map[common.Hash]bool{gen.Hash: true},
-			linked: map[common.Hash]bool{gen.Hash: true},
-			head:   gen.link,
-		}
-		anyBlock := func(t *rapid.T, what string) *block {
-			if len(m.world) == 0 {
-				return &gen
+			p.Len = 1
+			m.plan, m.hashes = &p, []common.Hash{p.Head}
+		},
+		"append plan": func(t *rapid.T) {
+			hashes := planOf(rapid.Byte().Draw(t, "seed"), rapid.IntRange(0, 1100).Draw(t, "hashes"))
+			complete := rapid.IntRange(0, 9).Draw(t, "complete") == 0
+			err := s.AppendPlan(hashes, complete)
+			switch {
+			case m.plan == nil:
+				if !errors.Is(err, ErrNoPlan) {
+					t.Fatal(err)
+				}
+			case m.plan.Complete:
+				if err == nil {
+					t.Fatal("a complete plan grew")
+				}
+			default:
+				if err != nil {
+					t.Fatal(err)
+				}
+				m.hashes = append(m.hashes, hashes...)
+				m.plan.Len, m.plan.Complete = uint64(len(m.hashes)), complete
 			}
-			return &m.world[rapid.IntRange(0, len(m.world)-1).Draw(t, what)]
-		}
-		t.Repeat(map[string]func(*rapid.T){
-			"grow": func(t *rapid.T) {
-				parent := anyBlock(t, "parent").link
-				for range rapid.IntRange(1, 6).Draw(t, "blocks") {
-					l := Link{Parent: parent.Hash, Number: parent.Number + 1}
-					l.TD.AddUint64(&parent.TD, uint64(rapid.IntRange(1, 3).Draw(t, "difficulty")))
-					l.Hash = common.Hash{byte(len(m.world) * 37), byte(len(m.world) >> 8), byte(len(m.world)), 31: 1}
-					raw := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "raw")
-					m.world = append(m.world, block{Record{l.Hash, l.Number, raw}, l})
-					parent = l
-				}
-				for i := range m.world { // the slice may have moved
-					m.byHash[m.world[i].Hash] = &m.world[i]
-				}
-			},
-			"put": func(t *rapid.T) {
-				var recs []Record
-				want := 0
-				for range rapid.IntRange(0, 8).Draw(t, "records") {
-					b := anyBlock(t, "block")
-					recs = append(recs, b.Record)
-					if !m.held[b.Hash] {
-						m.held[b.Hash] = true
-						want++
-					}
-				}
-				if got, err := s.Put(recs); err != nil || got != want {
-					t.Fatalf("Put: got %d, %v; want %d", got, err, want)
-				}
-			},
-			"link": func(t *rapid.T) {
-				tip := anyBlock(t, "tip")
-				n := rapid.IntRange(1, 12).Draw(t, "run")
-				var run []Link
-				for _, h := range m.chain(tip.Hash) {
-					if len(run) < n && h != testGenesis.Hash {
-						run = append(run, m.byHash[h].link)
-					}
-				}
-				slices.Reverse(run)
-				fresh := run
-				for len(fresh) > 0 && m.linked[fresh[0].Hash] {
-					fresh = fresh[1:]
-				}
-				var want error
-				if len(fresh) > 0 && !m.linked[fresh[0].Parent] {
-					want = ErrNotLinked
-				}
-				for _, l := range fresh {
-					if want == nil && !m.held[l.Hash] {
-						want = ErrNotFound
-					}
-				}
-				old := m.head
-				if want == nil && len(fresh) > 0 {
-					for _, l := range fresh {
-						m.linked[l.Hash] = true
-					}
-					if last := fresh[len(fresh)-1]; last.TD.Gt(&m.head.TD) {
-						m.head = last
-					}
-				}
-				move, err := s.Link(run)
-				if !errors.Is(err, want) {
-					t.Fatalf("Link: %v, want %v", err, want)
-				}
-				ancestor := old.Number
-				oldChain := m.chain(old.Hash)
-				for _, h := range m.chain(m.head.Hash) {
-					if slices.Contains(oldChain, h) {
-						ancestor = m.byHash[h].link.Number
-						break
-					}
-				}
-				wantMove := Move{
-					Old: Head{old.Number, old.Hash, old.TD}, New: Head{m.head.Number, m.head.Hash, m.head.TD},
-					Ancestor: ancestor, Reorged: ancestor < old.Number,
-				}
-				if move != wantMove {
-					t.Fatalf("Link: %+v, want %+v", move, wantMove)
-				}
-			},
-			"ancestors": func(t *rapid.T) {
-				b := anyBlock(t, "of")
-				max := rapid.IntRange(0, 20).Draw(t, "max")
-				got, err := s.AppendAncestors(nil, b.Hash, max)
-				if !m.linked[b.Hash] {
-					if !errors.Is(err, ErrNotFound) {
-						t.Fatalf("AppendAncestors of a block that is not linked: %v", err)
-					}
-					return
-				}
-				want := m.chain(b.Hash)[1:]
-				want = want[:min(max, len(want))]
-				if err != nil || !slices.Equal(got, want) {
-					t.Fatalf("AppendAncestors: %x, %v; want %x", got, err, want)
-				}
-			},
-			"start plan": func(t *rapid.T) {
-				p := Plan{Head: common.Hash{rapid.Byte().Draw(t, "head")}, Number: 9, TD: *uint256.NewInt(5)}
-				if err := s.StartPlan(p); err != nil {
+		},
+		"mark plan": func(t *rapid.T) {
+			a, b := rapid.Uint64().Draw(t, "fetched"), rapid.Uint64().Draw(t, "linked")
+			err := s.MarkPlan(a, b)
+			if m.plan == nil != errors.Is(err, ErrNoPlan) {
+				t.Fatal(err)
+			}
+			if m.plan != nil {
+				m.plan.Fetched, m.plan.Linked = a, b
+			}
+		},
+		"drop plan": func(t *rapid.T) {
+			if err := s.DropPlan(); err != nil {
+				t.Fatal(err)
+			}
+			m.plan, m.hashes = nil, nil
+		},
+		"plan hashes": func(t *rapid.T) {
+			from, to := rapid.IntRange(0, 3000).Draw(t, "from"), rapid.IntRange(0, 3000).Draw(t, "to")
+			got, err := s.PlanHashes(nil, uint64(from), uint64(to))
+			lo := min(from, len(m.hashes))
+			if want := m.hashes[lo:max(lo, min(to, len(m.hashes)))]; err != nil || !slices.Equal(got, want) {
+				t.Fatalf("PlanHashes(%d, %d): %d hashes, %v; want %d", from, to, len(got), err, len(want))
+			}
+		},
+		"reopen": func(t *rapid.T) {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open()
+		},
+		"power loss": func(t *rapid.T) {
+			lost := vfs.CrashCloneCfg{
+				UnsyncedDataPercent: rapid.SampledFrom([]int{0, 50, 100}).Draw(t, "percent of unsynced data kept"),
+				RNG:                 rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1)),
+			}
+			after := disk.CrashClone(lost)
+			if err := s.Close(); err != nil { // on the old disk
+				t.Fatal(err)
+			}
+			disk, opts.FS = after, after
+			s = open()
+			if m.plan == nil {
+				return
+			}
+			// Of the plan, the end may be lost unless it is complete, and marks.
+			p, ok := s.Plan()
+			if !ok || p.Head != m.plan.Head || p.Len < 1 || p.Len > m.plan.Len || m.plan.Complete && (!p.Complete || p.Len != m.plan.Len) {
+				t.Fatalf("plan %+v, %v, was %+v", p, ok, *m.plan)
+			}
+			m.plan, m.hashes = &p, m.hashes[:p.Len]
+		},
+		"": func(t *rapid.T) {
+			if got, want := s.Head(), (Head{m.head.Number, m.head.Hash, m.head.TD}); got != want {
+				t.Fatalf("head %+v, want %+v", got, want)
+			}
+			if s.Blocks() != uint64(len(m.held)) {
+				t.Fatalf("%d blocks, want %d", s.Blocks(), len(m.held))
+			}
+			if p, ok := s.Plan(); ok != (m.plan != nil) || ok && p != *m.plan {
+				t.Fatalf("plan %+v, want %+v", p, m.plan)
+			}
+			for i := range m.world {
+				if err := agree(s, m, &m.world[i]); err != nil {
 					t.Fatal(err)
 				}
-				p.Len = 1
-				m.plan, m.hashes = &p, []common.Hash{p.Head}
-			},
-			"append plan": func(t *rapid.T) {
-				hashes := planOf(rapid.Byte().Draw(t, "seed"), rapid.IntRange(0, 1100).Draw(t, "hashes"))
-				complete := rapid.IntRange(0, 9).Draw(t, "complete") == 0
-				err := s.AppendPlan(hashes, complete)
-				switch {
-				case m.plan == nil:
-					if !errors.Is(err, ErrNoPlan) {
-						t.Fatal(err)
-					}
-				case m.plan.Complete:
-					if err == nil {
-						t.Fatal("a complete plan grew")
-					}
-				default:
-					if err != nil {
-						t.Fatal(err)
-					}
-					m.hashes = append(m.hashes, hashes...)
-					m.plan.Len, m.plan.Complete = uint64(len(m.hashes)), complete
-				}
-			},
-			"mark plan": func(t *rapid.T) {
-				a, b := rapid.Uint64().Draw(t, "fetched"), rapid.Uint64().Draw(t, "linked")
-				err := s.MarkPlan(a, b)
-				if m.plan == nil != errors.Is(err, ErrNoPlan) {
+			}
+			want := m.chain(m.head.Hash)
+			slices.Reverse(want)
+			var got []common.Hash
+			for h, err := range s.CanonicalHashes(0, 1<<40) {
+				if err != nil {
 					t.Fatal(err)
 				}
-				if m.plan != nil {
-					m.plan.Fetched, m.plan.Linked = a, b
-				}
-			},
-			"drop plan": func(t *rapid.T) {
-				if err := s.DropPlan(); err != nil {
-					t.Fatal(err)
-				}
-				m.plan, m.hashes = nil, nil
-			},
-			"plan hashes": func(t *rapid.T) {
-				from, to := rapid.IntRange(0, 3000).Draw(t, "from"), rapid.IntRange(0, 3000).Draw(t, "to")
-				got, err := s.PlanHashes(nil, uint64(from), uint64(to))
-				lo := min(from, len(m.hashes))
-				if want := m.hashes[lo:max(lo, min(to, len(m.hashes)))]; err != nil || !slices.Equal(got, want) {
-					t.Fatalf("PlanHashes(%d, %d): %d hashes, %v; want %d", from, to, len(got), err, len(want))
-				}
-			},
-			"reopen": func(t *rapid.T) {
-				if err := s.Close(); err != nil {
-					t.Fatal(err)
-				}
-				s = open()
-			},
-			"": func(t *rapid.T) {
-				if got, want := s.Head(), (Head{m.head.Number, m.head.Hash, m.head.TD}); got != want {
-					t.Fatalf("head %+v, want %+v", got, want)
-				}
-				if s.Blocks() != uint64(len(m.held)) {
-					t.Fatalf("%d blocks, want %d", s.Blocks(), len(m.held))
-				}
-				if p, ok := s.Plan(); ok != (m.plan != nil) || ok && p != *m.plan {
-					t.Fatalf("plan %+v, want %+v", p, m.plan)
-				}
-				for i := range m.world {
-					if err := agree(s, m, &m.world[i]); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want := m.chain(m.head.Hash)
-				slices.Reverse(want)
-				var got []common.Hash
-				for h, err := range s.CanonicalHashes(0, 1<<40) {
-					if err != nil {
-						t.Fatal(err)
-					}
-					got = append(got, h)
-				}
-				if !slices.Equal(got, want) {
-					t.Fatalf("canonical chain %x, want %x", got, want)
-				}
-			},
-		})
+				got = append(got, h)
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("canonical chain %x, want %x", got, want)
+			}
+		},
 	})
 }
 

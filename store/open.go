@@ -18,6 +18,9 @@ import (
 // the newest that it reads.
 const Format = 1
 
+// errDamaged marks that Pebble cannot make sense of its files.
+var errDamaged = errors.New("files that do not fit together")
+
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // Open opens the store in dir, or creates it. It repairs what a crash or a
@@ -33,6 +36,14 @@ func Open(dir string, opts Options) (*Store, error) {
 		if s.lock != nil {
 			s.gate.close()
 			s.closeAll()
+		}
+		switch {
+		case errors.Is(err, ErrFailed):
+		case vfs.IsNoSpaceError(err):
+			err = fmt.Errorf("store: open %s: %s: %w", dir, remedy(err), err)
+		case errors.Is(err, errDamaged), pebble.IsCorruptionError(err):
+			err = fmt.Errorf("store: the index of %s is damaged; remove the directory %s and start again, which makes it anew of the blocks in segments: %w",
+				dir, opts.fs().PathJoin(dir, "index"), err)
 		}
 		return nil, err
 	}
@@ -61,7 +72,11 @@ func (s *Store) open(opts *Options) error {
 	if s.lock, err = lockDir(disk, dir, s.dir); err != nil {
 		return err
 	}
-	if s.db, err = openIndex(disk, index, opts.cacheSize(), s.dbLog); err != nil {
+	s.memTable = opts.memTableSize()
+	if s.db, err = openIndex(disk, index, opts.cacheSize(), s.memTable, s.dbLog); err != nil {
+		if _, ok := errors.AsType[syscall.Errno](err); (!ok || isNotExist(err)) && !errors.Is(err, ErrFormat) {
+			return fmt.Errorf("%w: %w", errDamaged, err) // the disk is well, what is on it is not
+		}
 		return err
 	}
 	s.mu.Lock()

@@ -120,7 +120,7 @@ func (s *Store) writeFailed(err error) error {
 	if s.mu.writer.syncFailed {
 		return s.fail(err)
 	}
-	return fmt.Errorf("store: put: nothing was stored, free space and try again: %w", err)
+	return fmt.Errorf("store: put: nothing was stored; %s: %w", remedy(err), err)
 }
 
 // segmentWriter appends records to the newest segment. Its owner calls append
@@ -188,7 +188,7 @@ func (w *segmentWriter) flush() error {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", w.files.path(w.segment), err)
+		return naming("write", w.files.path(w.segment), err)
 	}
 	w.buf = w.buf[:0]
 	if cap(w.buf) > 4*writeChunk { // a giant block must not cost memory forever
@@ -210,7 +210,7 @@ func (w *segmentWriter) synced(path string, err error) error {
 		return nil
 	}
 	w.syncFailed = true
-	return fmt.Errorf("sync %s: %w", path, err)
+	return naming("sync", path, err)
 }
 
 // roll ends the current segment and starts the next one.

@@ -51,6 +51,8 @@ type Options struct {
 	Logger *slog.Logger
 	// MustExist makes Open fail with ErrNotExist instead of creating a store.
 	MustExist bool
+
+	memTable uint64 // for tests that want many small tables; 0 means memTableSize
 }
 
 func (o *Options) fs() vfs.FS {
@@ -72,6 +74,13 @@ func (o *Options) cacheSize() int64 {
 		return 64 << 20
 	}
 	return max(o.CacheSize, 2*memTableSize+8<<20)
+}
+
+func (o *Options) memTableSize() uint64 {
+	if o.memTable > 0 {
+		return o.memTable
+	}
+	return memTableSize
 }
 
 func (o *Options) logger() *slog.Logger {
@@ -98,7 +107,9 @@ type Store struct {
 	lock    io.Closer
 	db      *pebble.DB
 	dbLog   *indexLogger
-	files   *segmentFiles
+	// memTable is the size of a table of the index in memory.
+	memTable uint64
+	files    *segmentFiles
 
 	head   atomic.Pointer[Head]
 	plan   atomic.Pointer[Plan] // nil: no plan
@@ -178,7 +189,7 @@ func (s *Store) writable() error {
 // Needs mu.
 func (s *Store) fail(cause error) error {
 	if s.mu.failed == nil {
-		s.mu.failed = fmt.Errorf("%w in %s: free space or repair the disk, then start again: %w", ErrFailed, s.dir, cause)
+		s.mu.failed = fmt.Errorf("%w in %s; %s: %w", ErrFailed, s.dir, remedy(cause), cause)
 		s.log.Error("store: writing has stopped", "dir", s.dir, "err", cause)
 	}
 	return s.mu.failed
@@ -194,6 +205,9 @@ func (s *Store) commit(b *pebble.Batch, opts *pebble.WriteOptions) (err error) {
 			err = s.fail(fmt.Errorf("write index: %w", panicError(r)))
 		}
 	}()
+	if err = s.dbLog.await(s.db, s.memTable); err != nil {
+		return s.fail(fmt.Errorf("write index: %w", err))
+	}
 	if err = b.Commit(opts); err == nil {
 		err = s.dbLog.fatal()
 	}

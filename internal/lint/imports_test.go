@@ -34,7 +34,9 @@ var table = []room{
 	{path: "internal/chaingen", imports: []string{"chain"}},
 	{path: "internal/ci/checkdemo", std: true},
 	{path: "internal/ci/summary", std: true},
+	{path: "internal/faultfs"},
 	{path: "internal/lint", std: true},
+	{path: "internal/memnet", std: true},
 
 	{path: "cmd/shoal", all: true},
 	{path: "bench", all: true},
