@@ -74,6 +74,7 @@ type loop struct {
 	store Store
 	log   *slog.Logger
 	now   time.Time  // read once for each event
+	awake time.Time  // until when nobody is late, see wake
 	rand  *rand.Rand // what it chooses is secret: it is seeded by the system
 
 	genesis common.Hash
@@ -210,7 +211,7 @@ func (l *loop) run(ctx context.Context) error {
 		}
 		select {
 		case m := <-l.inbox:
-			l.now = time.Now()
+			l.wake()
 			if err := m.apply(l); err != nil {
 				return err
 			}
@@ -223,7 +224,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.writing = true
 			continue
 		case <-timer.C:
-			l.now = time.Now()
+			l.wake()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -247,7 +248,7 @@ func (l *loop) sleep(timer *time.Timer, again bool) {
 	if p := l.plan; p != nil && !p.Complete && len(l.order) > 0 {
 		if p.asked != nil {
 			sooner(p.deadline)
-		} else {
+		} else if p.Len <= p.admission.lead() { // else a block comes first
 			sooner(p.pause)
 		}
 	}
@@ -282,7 +283,7 @@ func (l *loop) decide() (again bool, err error) {
 // expire takes the work from peers that are late.
 func (l *loop) expire() {
 	// What has arrived, or is just arriving, is not late.
-	if len(l.inbox) > 0 {
+	if len(l.inbox) > 0 || l.now.Before(l.awake) {
 		return
 	}
 	if at, ok := l.pool.NextDeadline(); ok && !at.After(l.now) {

@@ -142,7 +142,8 @@ func TestTheWalkGoesOnWhenItsSourceDies(t *testing.T) {
 	})
 }
 
-func TestAllPeersVanishAndReturn(t *testing.T) {
+// TestF4AllPeersVanish: five minutes later somebody is back.
+func TestF4AllPeersVanish(t *testing.T) {
 	c := grow(t, nil, 0, 1, 0, 1000)
 	inBubble(t, func(t *testing.T, w *world) {
 		a := w.join(&actor{name: "a", chain: c, rate: 100e3, hashes: 200})

@@ -2,6 +2,7 @@ package downloader
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -76,6 +77,9 @@ func (l *loop) feedRun(from, to uint64) (bool, error) {
 		if held[i-lo], err = l.store.Has(at(i)); err != nil {
 			return false, err
 		}
+	}
+	if slices.Contains(held[from-lo:], true) {
+		p.moved = l.now
 	}
 	for n := range to - from {
 		i := from + n

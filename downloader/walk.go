@@ -23,7 +23,7 @@ type plan struct {
 	patience time.Duration // how long that is
 	batch    int           // how many hashes are asked for
 	pause    time.Time     // when to ask again, if nobody knew
-	moved    time.Time     // when there was progress last
+	moved    time.Time     // when a block of it came or was found last: a hash proves nothing
 	stalled  time.Time     // when a lack of it was reported last
 	turn     int           // whose turn it is
 	probing  bool          // the last block is being fetched to see its parent
@@ -251,6 +251,10 @@ func (l *loop) unstick() error {
 	if p == nil || len(l.order) == 0 || l.now.Sub(p.moved) < switchTimeout {
 		return nil
 	}
+	if l.pool.Stats().Held > 0 {
+		p.moved = l.now // it has arrived: the disk is slow, or a check
+		return nil
+	}
 	head := l.store.Head()
 	other, claimed := false, false
 	for _, c := range l.order {
@@ -361,7 +365,6 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 		l.probeBatch(p.Len, hashes[:n])
 		p.last = hashes[n-1]
 		p.Len += uint64(n)
-		p.moved = l.now
 		p.patience, p.batch = hashPatience, min(2*p.batch, hashesPerRequest)
 		p.probing = false
 		for _, q := range l.order {
@@ -394,7 +397,7 @@ func (l *loop) probe() error {
 		l.pool.Want(p.last, -1, 0)
 		return nil
 	}
-	b, err := l.cfg.Network.ParseBlock(raw)
+	b, err := l.cfg.Network.ParseBlockAs(p.last, raw)
 	if err != nil {
 		return l.invalid("its chain has a block that is none: " + err.Error())
 	}

@@ -78,7 +78,6 @@ type world struct {
 	disk           vfs.FS
 	ended, closing func(error)
 
-	stalls   bool // nobody who has what is wanted may be idle, unless this is set
 	mu       sync.Mutex
 	events   []downloader.Event
 	served   map[common.Hash]int // by all peers together
@@ -162,6 +161,7 @@ type actor struct {
 	blocks   func(asked []common.Hash, answer []downloader.Block) []downloader.Block
 	ancestry func(start common.Hash, answer []common.Hash) []common.Hash
 
+	as       downloader.Peer // who it is for the downloader; nil: itself
 	requests chan func()
 	gone     chan struct{}
 	leaving  sync.Once
@@ -169,8 +169,9 @@ type actor struct {
 
 	mu       sync.Mutex
 	received uint64
-	given    int // blocks
-	walked   int // answers with hashes
+	given    int   // blocks
+	sent     int64 // bytes of them
+	walked   int   // answers with hashes
 	offence  *downloader.Offence
 	told     []common.Hash // blocks that it was told of
 }
@@ -195,7 +196,10 @@ func (w *world) join(a *actor) *actor {
 	})
 	w.peers = append(w.peers, a)
 	w.everybody = append(w.everybody, a)
-	w.down.Join(w.ctx, a, a.claim)
+	if a.as == nil {
+		a.as = a
+	}
+	w.down.Join(w.ctx, a.as, a.claim)
 	return a
 }
 
@@ -204,7 +208,7 @@ func (a *actor) leave() {
 	a.leaving.Do(func() {
 		close(a.gone)
 		a.wg.Wait()
-		a.w.down.Leave(a.w.ctx, a)
+		a.w.down.Leave(a.w.ctx, a.as)
 	})
 }
 
@@ -246,6 +250,7 @@ func (a *actor) GetBlocks(id uint64, asked []common.Hash) {
 		a.mu.Lock()
 		a.received += uint64(bytes) + 1
 		a.given += len(answer)
+		a.sent += int64(bytes)
 		a.mu.Unlock()
 		a.w.mu.Lock()
 		for _, b := range answer {
