@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,7 +20,25 @@ import (
 	"github.com/shoalnet/shoal/store"
 )
 
-var killSeed = flag.Uint64("killseed", 1, "seed of the moments at which TestKilledAgainAndAgain kills")
+var killSeed = flag.Uint64("killseed", 1, "seed of the moments at which the tests C1 and C2 kill")
+
+// killCount is how often a test kills: usually as given, few times in a short run. If
+// SHOAL_TEST_KILLS is set, there are so many in all tests together.
+func killCount(t testing.TB, usual int) int {
+	t.Helper()
+	const together = 60 + 24 + 36
+	if text := os.Getenv("SHOAL_TEST_KILLS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("SHOAL_TEST_KILLS is %q, want a number", text)
+		}
+		return 1 + n*usual/together
+	}
+	if testing.Short() {
+		return usual / 6
+	}
+	return usual
+}
 
 // realChain is a chain that the tests of several processes work on.
 type realChain struct {
@@ -182,15 +203,12 @@ func TestFourNodes(t *testing.T) {
 	c.checkExport(t, dir("b")) // the killed one has lost nothing
 }
 
-// TestKilledAgainAndAgain kills a sync at many moments, each at a random byte that
+// TestC1KilledAgainAndAgain kills a sync at many moments, each at a random byte that
 // comes in, and starts it again. Whatever it had stored when it was killed must
 // still be there, must never be fetched again, and the end must be the same.
-func TestKilledAgainAndAgain(t *testing.T) {
+func TestC1KilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
-	kills := 50
-	if testing.Short() {
-		kills = 8
-	}
+	kills := killCount(t, 60)
 	c := findChain(t)
 	root := t.TempDir()
 	source := filepath.Join(root, "source")
@@ -293,6 +311,136 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	c.checkExport(t, dir)
 }
 
+// killedWithin runs the command and kills it at a random moment before the time is
+// over, unless it has ended by then, which is reported.
+func killedWithin(t testing.TB, rng *rand.Rand, most time.Duration, args ...string) (ended bool) {
+	t.Helper()
+	p := start(t, args...)
+	select {
+	case <-p.ended:
+		if code := p.cmd.ProcessState.ExitCode(); code != exitOK {
+			t.Fatalf("shoal %q: exit code %d; it wrote:\n%s", args, code, tail(p.all.String()))
+		}
+		return true
+	case <-time.After(time.Duration(rng.Int64N(int64(most)))):
+		p.kill()
+		return false
+	}
+}
+
+// TestC1ImportKilledAgainAndAgain kills an import at random moments.
+func TestC1ImportKilledAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	c := findChain(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	args := []string{"import", "--datadir", dir, "--network", c.net.Name, c.file}
+	began := time.Now()
+	shoal(t, "import", "--datadir", filepath.Join(t.TempDir(), "whole"), "--network", c.net.Name, c.file)
+	takes := time.Since(began)
+	rng := rand.New(rand.NewPCG(*killSeed, 1))
+	held := map[common.Hash]bool{}
+	ended := 0
+	for range killCount(t, 24) {
+		if killedWithin(t, rng, takes*2/3, args...) {
+			ended++
+		}
+		now, _ := holds(t, dir, c)
+		for h := range held {
+			if !now[h] {
+				t.Fatalf("block %v was stored before, and is no longer", h)
+			}
+		}
+		if held = now; len(held) == len(c.blocks) { // it is over too soon: once more
+			held = nil
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Logf("%d imports ended before they were killed", ended)
+	shoal(t, args...)
+	checkStatus(t, dir, c.head)
+	c.checkExport(t, dir)
+}
+
+// TestC2KilledWhileStarting kills a node while it opens what a killed import has left
+// behind, and again while it opens that.
+func TestC2KilledWhileStarting(t *testing.T) {
+	t.Parallel()
+	c := findChain(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	began := time.Now()
+	shoal(t, "status", "--datadir", initialised(t, c), "--json")
+	takes := time.Since(began)
+	rng := rand.New(rand.NewPCG(*killSeed, 2))
+	kills := killCount(t, 36)
+	for i := range kills {
+		if i%4 == 0 { // something to recover
+			killedWithin(t, rng, 2*takes, "import", "--datadir", dir, "--network", c.net.Name, c.file)
+		}
+		killedWithin(t, rng, takes, "node", "--datadir", dir, "--network", c.net.Name, "--listen", "127.0.0.1:0")
+	}
+	shoal(t, "import", "--datadir", dir, "--network", c.net.Name, c.file)
+	checkStatus(t, dir, c.head)
+	c.checkExport(t, dir)
+}
+
+// initialised is a data directory with the genesis block alone.
+func initialised(t testing.TB, c realChain) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	g, err := c.net.GenesisBlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(dir, store.Options{
+		Network: c.net.Name,
+		Genesis: store.Genesis{Record: store.Record{Hash: g.Hash, Raw: g.Raw()}, TD: g.Difficulty},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestC6TwoProcessesOnOneDirectory: the second one is refused with a sentence, and the
+// first one does not notice.
+func TestC6TwoProcessesOnOneDirectory(t *testing.T) {
+	t.Parallel()
+	c := findChain(t)
+	dir := initialised(t, c)
+	link := dir + "-by-another-name"
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	node, addr := startNode(t, "--datadir", dir, "--listen", "127.0.0.1:0")
+	for _, args := range [][]string{
+		{"node", "--datadir", dir, "--listen", "127.0.0.1:0"},
+		{"sync", "--datadir", dir, "--peer", addr},
+		{"import", "--datadir", dir, c.file},
+		{"import", "--datadir", link, c.file},
+		{"export", "--datadir", dir, filepath.Join(t.TempDir(), "chain.rlp")},
+		{"status", "--datadir", dir},
+		{"peers", "--datadir", dir},
+	} {
+		p := start(t, args...)
+		p.exits(t, exitFailure)
+		lines := strings.Split(strings.TrimSpace(p.all.String()), "\n")
+		const want = "another process works in "
+		if last := lines[len(lines)-1]; !strings.HasPrefix(last, "shoal: ") || !strings.Contains(last, want) || len(lines) > 1 {
+			t.Errorf("shoal %q wrote, want one line with %q:\n%s", args, want, p.all)
+		}
+	}
+	node.alive(t)
+	node.interrupt(t)
+	node.exits(t, exitOK)
+	shoal(t, "import", "--datadir", link, c.file) // now it is free
+	checkStatus(t, dir, c.head)
+}
+
 // TestInterruptedImport presses Ctrl-C while an import has much left to do.
 func TestInterruptedImport(t *testing.T) {
 	t.Parallel()
@@ -333,12 +481,15 @@ func TestInterruptedImport(t *testing.T) {
 // hashes that are to be fetched are known.
 func holds(t testing.TB, dir string, c realChain) (map[common.Hash]bool, bool) {
 	t.Helper()
+	held := map[common.Hash]bool{}
 	st, err := store.Open(dir, store.Options{MustExist: true})
+	if errors.Is(err, store.ErrNotExist) {
+		return held, false // killed before there was one
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	held := map[common.Hash]bool{}
 	for _, b := range c.blocks {
 		ok, err := st.Has(b.Hash)
 		if err != nil {

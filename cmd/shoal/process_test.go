@@ -145,6 +145,16 @@ func start(t testing.TB, args ...string) *process {
 	return p
 }
 
+// await waits until the output matches, and returns the last submatch.
+func (p *process) await(t testing.TB, pattern string) string {
+	t.Helper()
+	found := p.all.await(regexp.MustCompile(pattern))
+	if found == nil {
+		t.Fatalf("shoal %q does not write %q; it wrote:\n%s", p.cmd.Args[1:], pattern, tail(p.all.String()))
+	}
+	return found[len(found)-1]
+}
+
 // startNode starts a node and returns the address that it listens on.
 func startNode(t testing.TB, args ...string) (*process, string) {
 	t.Helper()
