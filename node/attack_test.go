@@ -245,7 +245,7 @@ func attacks(t testing.TB, c *branch) []attack {
 			}
 		}},
 		{name: "A17 one block for each request", spoil: func(r *rogue) {
-			r.size = func(int) int { return 2 << 20 } // as much as a session serves at once
+			r.most = 1
 		}},
 		{name: "A18 all but the first block", spoil: func(r *rogue) {
 			first := r.chain.blocks[1].Hash
@@ -267,6 +267,11 @@ func attacks(t testing.TB, c *branch) []attack {
 					r.sleep(10 * time.Hour)
 				}
 			}
+		}},
+		{name: "high TD starvation, a block every 25 seconds", spoil: func(r *rogue) {
+			r.elsewhere(0, 300)
+			r.most = 1
+			r.pause = func() { r.sleep(25 * time.Second) }
 		}},
 		{name: "A21 a false seal in the middle", guilty: lie, sealer: falseSeals, spoil: func(r *rogue) {
 			header(func(h *types.Header) { h.Extra = []byte("false") })(r)

@@ -92,7 +92,7 @@ type Node struct {
 
 	mu struct {
 		sync.Mutex
-		ids   map[wire.NodeID]bool // of the peers that are connected
+		ids   map[wire.NodeID]*peer.Session // of the peers that are connected
 		crowd crowd
 	}
 }
@@ -107,7 +107,7 @@ func New(cfg Config) (*Node, error) {
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
-	n.mu.ids = make(map[wire.NodeID]bool)
+	n.mu.ids = make(map[wire.NodeID]*peer.Session)
 	n.mu.crowd = make(crowd)
 	if n.budget, err = divide(cfg.Memory, cfg.Pool); err != nil {
 		return nil, err
@@ -222,15 +222,16 @@ func (n *Node) leave(conn net.Conn) {
 	n.mu.crowd.leave(conn.RemoteAddr())
 }
 
-// run runs one session, and forgets its id at the end.
+// run runs one session, and forgets its id at the end, which may be another one's if
+// it was not admitted.
 func (n *Node) run(ctx context.Context, conn net.Conn, inbound bool) error {
 	s := peer.New(conn, inbound, &n.session)
 	err := s.Run(ctx)
-	if !errors.Is(err, errTaken) {
-		n.mu.Lock()
-		delete(n.mu.ids, s.Hello().Node)
-		n.mu.Unlock()
+	n.mu.Lock()
+	if id := s.Hello().Node; n.mu.ids[id] == s {
+		delete(n.mu.ids, id)
 	}
+	n.mu.Unlock()
 	n.remember(s, err)
 	return err
 }
@@ -251,9 +252,6 @@ func (n *Node) remember(s *peer.Session, cause error) {
 	}
 }
 
-// errTaken marks the refusal of a node id that another session has.
-var errTaken = errors.New("node: already connected")
-
 // admit refuses a second session with the same peer, and more sessions than the
 // node has room for.
 func (n *Node) admit(s *peer.Session) error {
@@ -265,12 +263,12 @@ func (n *Node) admit(s *peer.Session) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
-	case n.mu.ids[id]:
-		return errors.Join(errTaken, &peer.Disconnected{Reason: wire.ReasonAlreadyConnected})
+	case n.mu.ids[id] != nil:
+		return &peer.Disconnected{Reason: wire.ReasonAlreadyConnected}
 	case len(n.mu.ids) >= n.budget.sessions:
 		return &peer.Disconnected{Reason: wire.ReasonTooManyPeers}
 	}
-	n.mu.ids[id] = true
+	n.mu.ids[id] = s
 	return nil
 }
 

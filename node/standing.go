@@ -47,10 +47,10 @@ const (
 	scoreHalfLife = 10 * time.Minute
 
 	// banScore is the score at which a peer is banned: one lie, or four times
-	// useless in a short time.
+	// useless in a few minutes, in which a part of it is forgotten already.
 	banScore     = -100.0
 	lieScore     = -100.0
-	uselessScore = -25.0
+	uselessScore = -30.0
 
 	// banTime is how long the first ban lasts; each further one lasts twice as
 	// long as the one before, up to banTimeMax. Addresses change hands.

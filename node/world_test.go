@@ -490,20 +490,18 @@ type rogue struct {
 	// blocks and must end with the world.
 	ancestry func(start common.Hash, honest []common.Hash) []common.Hash
 	block    func(h common.Hash, honest []byte) []byte // nil: not held
-	size     func(honest int) int
 	pause    func()
+	most     int // blocks in an answer; 0: as many as there are
 	joined   func(ctx context.Context, s *peer.Session)
 
 	mu       sync.Mutex
-	answered bool // since the last question
-	served   int  // blocks
-	sessions int  // that came to a handshake
-	causes   []error
+	served   int // blocks
+	sessions int // that came to a handshake
 }
 
 // rogue makes an attacker that claims what the chain has, and nothing more yet.
 func (w *world) rogue(name string, c *branch) *rogue {
-	r := &rogue{w: w, name: name, chain: c, td: c.td, best: c.head().Hash, root: c.blocks[0].Hash, id: byte(w.hosts), answered: true}
+	r := &rogue{w: w, name: name, chain: c, td: c.td, best: c.head().Hash, root: c.blocks[0].Hash, id: byte(w.hosts)}
 	r.host, r.ip = w.host()
 	r.host.SetDelay(ms)
 	r.host.SetUpload(rogueRate)
@@ -563,11 +561,7 @@ func (r *rogue) dial(to *machine) error {
 }
 
 func (r *rogue) run(conn net.Conn, inbound bool) error {
-	err := peer.New(conn, inbound, r.config()).Run(r.w.ctx)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.causes = append(r.causes, err)
-	return err
+	return peer.New(conn, inbound, r.config()).Run(r.w.ctx)
 }
 
 // sleep waits, but not beyond the end of the world.
@@ -613,52 +607,28 @@ func (r *rogue) serve(h common.Hash) []byte {
 
 // AppendBlocks implements peer.Chain.
 func (r *rogue) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) ([]byte, error) {
-	total, n := 0, 0
-	var wanted []common.Hash
-	for _, h := range hashes {
-		size, ok := r.blockSize(h)
-		if !ok {
-			continue
-		}
-		if n == most || n > 0 && total+size > limit {
-			break
-		}
-		total += size
-		n++
-		wanted = append(wanted, h)
-	}
-	for _, h := range wanted {
-		dst = r.appendBlock(dst, h)
-	}
-	return dst, nil
-}
-
-// blockSize is asked before appendBlock of the blocks of an answer.
-func (r *rogue) blockSize(h common.Hash) (int, bool) {
-	r.mu.Lock()
-	first := r.answered
-	r.answered = false
-	r.mu.Unlock()
-	if first && r.pause != nil {
+	if r.pause != nil {
 		r.pause()
 	}
-	raw := r.serve(h)
-	n := len(raw)
-	if r.size != nil {
-		n = r.size(n)
+	if r.most > 0 {
+		most = min(most, r.most)
 	}
-	return n, raw != nil
-}
-
-func (r *rogue) appendBlock(dst []byte, h common.Hash) []byte {
-	raw := r.serve(h)
+	begin, n := len(dst), 0
+	for _, h := range hashes {
+		raw := r.serve(h)
+		if raw == nil {
+			continue
+		}
+		if n == most || n > 0 && len(dst)-begin+len(raw) > limit {
+			break
+		}
+		dst = append(dst, raw...)
+		n++
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.answered = true
-	if raw != nil {
-		r.served++
-	}
-	return append(dst, raw...)
+	r.served += n
+	return dst, nil
 }
 
 // Joined and the next ones implement peer.Handler. A rogue wants nothing.
@@ -688,20 +658,26 @@ type script struct {
 // script connects to a node from a new host and shakes hands, claiming nothing.
 func (w *world) script(to *machine) *script {
 	w.Helper()
-	host, ip := w.host()
+	host, _ := w.host()
+	return w.scriptFrom(host, wire.NodeID{0: 2, 63: byte(w.hosts)}, to)
+}
+
+// scriptFrom is script from a host that is there already, as a node of that id.
+func (w *world) scriptFrom(host *memnet.Host, id wire.NodeID, to *machine) *script {
+	w.Helper()
 	conn, err := host.Dial(w.ctx, to.addr)
 	if err != nil {
 		w.Fatal(err)
 	}
 	context.AfterFunc(w.ctx, func() { conn.Close() })
-	s := &script{w: w, ip: ip, conn: conn, in: wire.NewReader(conn), out: wire.NewWriter(conn)}
+	s := &script{w: w, ip: hostOf(conn.LocalAddr().String()), conn: conn, in: wire.NewReader(conn), out: wire.NewWriter(conn)}
 	g, err := w.net.GenesisBlock()
 	if err != nil {
 		w.Fatal(err)
 	}
 	s.send(wire.Hello{
 		Version: wire.Version, Network: *uint256.NewInt(w.net.ID), Client: "script", Caps: wire.CapChain,
-		Node: wire.NodeID{0: 2, 63: byte(w.hosts)}, TD: g.Difficulty, Best: g.Hash, Genesis: g.Hash,
+		Node: id, TD: g.Difficulty, Best: g.Hash, Genesis: g.Hash,
 	})
 	if m := s.next(); m.ID() != wire.IDHello {
 		w.Fatalf("got %v, want Hello", m.ID())
