@@ -49,7 +49,8 @@ type Options struct {
 	// in a file with several branches or loose blocks.
 	SkipLinks bool
 	// Seal, if not nil, is what Import checks seals with: of the blocks that
-	// Sealed chooses and their uncles, of all if it is nil. It is called from several goroutines.
+	// Sealed chooses and of their uncles, of all blocks if it is nil. It is called
+	// from several goroutines.
 	Seal   func(*chain.Header) error
 	Sealed func(*chain.Block) bool
 	// Receipts fills [Block.Receipts] from an era1 file.

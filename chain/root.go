@@ -192,7 +192,7 @@ func (b *rootBuilder) encode(dst []byte, n *rootNode) []byte {
 	if n.mask == 0 {
 		value := b.values[b.index[n.leaf]]
 		path := b.path(n, true)
-		dst = appendListHead(dst, path.encodedLen()+stringLen(value))
+		dst = appendListHead(dst, path.encodedLen()+int(rlp.BytesSize(value)))
 		dst = path.encode(dst)
 		return appendString(dst, value)
 	}
@@ -262,7 +262,7 @@ func (b *rootBuilder) path(n *rootNode, leaf bool) (p nibbles) {
 	return p
 }
 
-func (p *nibbles) encodedLen() int { return stringLen(p.bytes[:p.size]) }
+func (p *nibbles) encodedLen() int { return int(rlp.BytesSize(p.bytes[:p.size])) }
 
 func (p *nibbles) encode(dst []byte) []byte { return appendString(dst, p.bytes[:p.size]) }
 
@@ -271,13 +271,6 @@ func appendString(dst, s []byte) []byte {
 		return append(dst, s[0])
 	}
 	return append(appendHead(dst, 0x80, len(s)), s...)
-}
-
-func stringLen(s []byte) int {
-	if len(s) == 1 && s[0] < 0x80 {
-		return 1
-	}
-	return int(rlp.ListSize(uint64(len(s)))) // its head is as long as that of a list
 }
 
 // appendListHead and appendHead append the head of an RLP list or, of the given

@@ -107,7 +107,7 @@ func everyFault(t *testing.T, fault faultfs.Fault) {
 	c := grow(t, nil, 0, 1, 0, 150)
 	step := 1
 	if testing.Short() {
-		step = 7
+		step = 3
 	}
 	n, sites := 0, map[string]int{}
 	for k := 0; ; k += step {

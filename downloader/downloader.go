@@ -24,7 +24,7 @@ type Downloader struct {
 	inbox chan message  // many senders; never closed; a few slots against needless switches
 	plans atomic.Uint64 // counts the plans that were taken up, for the linker
 	fresh *recent       // blocks just stored, for the linker
-	later deferred      // probes whose seals are checked by the linker
+	later sync.Map      // hashes of probes whose seals are checked by the linker
 }
 
 // message is an event for the loop.
@@ -101,7 +101,7 @@ type loop struct {
 	corrupt  map[common.Hash]bool
 	unlinked map[common.Hash]*follower // of the blocks in toWrite and at the writer
 	fresh    *recent
-	later    *deferred
+	later    *sync.Map
 	prepares chan uint64   // one slot; to whom gets the sealer ready
 	prepared uint64        // the last that went there
 	linkWake chan struct{} // one slot; to the linker

@@ -9,7 +9,7 @@ import (
 )
 
 // DeferSeal is for tests that cannot wait for so many probes.
-func (d *Downloader) DeferSeal(h common.Hash) { d.later.add(h) }
+func (d *Downloader) DeferSeal(h common.Hash) { d.later.Store(h, nil) }
 
 type anySealer struct{ Sealer }
 
@@ -24,7 +24,8 @@ func TestEagerSeals(t *testing.T) {
 		h := common.Hash{byte(i), byte(i >> 8), 1}
 		l.places[h] = place{index: uint64(i)}
 		l.plan.admission.probes[h] = true
-		eager, later := l.wantsSeal(h), d.later.has(h)
+		eager := l.wantsSeal(h)
+		_, later := d.later.Load(h)
 		if want := i < eagerSeals; eager != want || later == want {
 			t.Fatalf("probe %d: checked as it came %v, later %v", i, eager, later)
 		}

@@ -128,7 +128,7 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 		if err := l.d.cfg.Network.CheckLink(parent, &f.header); err != nil {
 			return false, err
 		}
-		if l.d.later.has(hashes[i]) {
+		if _, put := l.d.later.Load(hashes[i]); put {
 			b, err := l.read(hashes[i], r) // with what the header lost when it was kept
 			if err != nil {
 				return false, err
@@ -139,7 +139,7 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 			if err := l.d.cfg.Sealer.CheckSeal(&b.Header); err != nil {
 				return false, err
 			}
-			l.d.later.done(hashes[i])
+			l.d.later.Delete(hashes[i])
 		}
 		if f.header.HasUncles() {
 			if err := l.checkUncles(hashes[i], r); err != nil {

@@ -3,7 +3,6 @@ package downloader
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -44,8 +43,8 @@ const (
 	// come. Each may need a cache of its own, which takes a second of a core, and
 	// a thousand probes would spend more on caches than the sync takes. The
 	// seals of the others are checked when the linker passes them, in order,
-	// where neighbours share a cache. A false seal in every tenth block passes
-	// 64 checks once in a thousand times.
+	// where neighbours share a cache; a restart forgets which they were. A false
+	// seal in every tenth block passes 64 checks once in a thousand times.
 	eagerSeals = 64
 )
 
@@ -82,7 +81,7 @@ func (l *loop) wantsSeal(h common.Hash) bool {
 	}
 	if p != nil && p.admission.probes[h] {
 		if p.admission.eager++; p.admission.eager > eagerSeals {
-			l.later.add(h)
+			l.later.Store(h, nil)
 			return false
 		}
 		return true
@@ -132,41 +131,6 @@ func prepare(ctx context.Context, d *Downloader, numbers <-chan uint64) {
 			return
 		}
 	}
-}
-
-// deferred is the probes whose seals the linker will check. It is safe for
-// concurrent use.
-type deferred struct {
-	mu  sync.Mutex
-	set map[common.Hash]bool
-}
-
-func (d *deferred) add(h common.Hash) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.set == nil {
-		d.set = make(map[common.Hash]bool)
-	}
-	d.set[h] = true
-}
-
-func (d *deferred) has(h common.Hash) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.set[h]
-}
-
-// done forgets one whose seal is true.
-func (d *deferred) done(h common.Hash) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.set, h)
-}
-
-func (d *deferred) clear() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	clear(d.set)
 }
 
 // trusts reports whether the hash at an index is authenticated by a checkpoint

@@ -466,7 +466,7 @@ func (l *loop) closePlan(e Event) error {
 	}
 	l.plan = nil
 	l.prepared = 0
-	l.later.clear()
+	l.later.Clear()
 	l.pool.CancelWanted()
 	clear(l.places)
 	l.emit(e)

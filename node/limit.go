@@ -100,10 +100,6 @@ func (c crowd) leave(a net.Addr) {
 // crowdHost returns the part of an address that is counted. It reports false for
 // this machine's own.
 func crowdHost(a net.Addr) (string, bool) {
-	host, _, err := net.SplitHostPort(a.String())
-	if err != nil {
-		host = a.String()
-	}
-	ip := net.ParseIP(host)
+	host, ip := hostOf(a)
 	return host, ip == nil || !ip.IsLoopback()
 }

@@ -69,17 +69,24 @@ const (
 // whoIs returns the name under which a session's peer is remembered, "" if nothing
 // tells it from others: a peer on this machine that does not listen.
 func whoIs(s *peer.Session) string {
-	host, _, err := net.SplitHostPort(s.RemoteAddr().String())
-	if err != nil {
-		host = s.RemoteAddr().String()
-	}
-	if ip := net.ParseIP(host); ip == nil || ip.IsLoopback() {
+	host, ip := hostOf(s.RemoteAddr())
+	if ip == nil || ip.IsLoopback() {
 		if s.Hello().Port == 0 {
 			return ""
 		}
 		return net.JoinHostPort(host, fmt.Sprint(s.Hello().Port))
 	}
 	return host
+}
+
+// hostOf returns an address without its port, and the IP that it is, nil if it is
+// none.
+func hostOf(a net.Addr) (host string, ip net.IP) {
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		host = a.String()
+	}
+	return host, net.ParseIP(host)
 }
 
 // standings is the memory of all peers. It is safe for concurrent use.
