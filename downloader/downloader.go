@@ -289,8 +289,9 @@ func (l *loop) expire() {
 	if at, ok := l.pool.NextDeadline(); ok && !at.After(l.now) {
 		for _, p := range l.order {
 			received := p.Received()
-			l.pool.Alive(l.now, p.Peer, int64(received-p.seen))
-			p.seen = received
+			if l.pool.Alive(l.now, p.Peer, int64(received-p.seen)) {
+				p.seen = received
+			}
 		}
 	}
 	for _, late := range l.pool.Expire(l.now) {

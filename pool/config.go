@@ -98,6 +98,12 @@ const (
 	// rate. Faster follows noise, slower misses a link that changes.
 	rateGain = 0.3
 
+	// rateTime is how fast a rate is forgotten: a sample over a longer time counts
+	// for more, because a peer that has become a hundred times slower sends only a
+	// hundredth of the answers that would show it. At requestTime it agrees with
+	// rateGain.
+	rateTime = 420 * time.Millisecond
+
 	// sampleTime is the least time over which a rate is measured: answers
 	// that a switch or a buffer let through together say nothing each.
 	sampleTime = 20 * time.Millisecond
@@ -150,6 +156,11 @@ const (
 	// this share of the time its holder still needs, and by this much.
 	hedgeGain = 0.5
 	hedgeMin  = 500 * time.Millisecond
+
+	// mostSlack bounds what the deviation of a peer adds to the time before it
+	// counts as silent. One that has become slow deviates by seconds, and that is
+	// no excuse for it.
+	mostSlack = 500 * time.Millisecond
 
 	// hedgeInterval is how often the tail is looked at while nothing happens.
 	hedgeInterval = 100 * time.Millisecond

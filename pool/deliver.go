@@ -84,6 +84,7 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 		pr.learnCap(&p.cfg, r, answered, last, all)
 	}
 	p.closeRequest(pr, r)
+	p.lookAt(pr)
 	for k, key := range r.keys {
 		i, ok := p.index[key]
 		if !ok {
@@ -121,7 +122,11 @@ func (p *Pool[P, K]) accept(pr *peer[P, K], it Item[K], asked bool) Verdict {
 	p.leaveState(e)
 	e.state = held
 	e.size = int64(it.Size)
-	e.holders = [2]*request[P, K]{}
+	for n, r := range e.holders {
+		if r != nil && r.peer == pr {
+			e.holders[n] = nil
+		}
+	}
 	p.nHeld++
 	p.bytesHeld += e.size
 	p.meanSize += 0.02 * (float64(it.Size) - p.meanSize)

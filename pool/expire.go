@@ -33,19 +33,25 @@ func (p *Pool[P, K]) Expire(now time.Time) []Late[P] {
 			continue
 		}
 		// The rest of this peer's requests is given up with it.
-		if !slices.Contains(overdue, r.peer) {
+		if !r.peer.overdue {
+			r.peer.overdue = true
 			overdue = append(overdue, r.peer)
 		}
 	}
 	if len(overdue) == 0 {
 		return nil
 	}
-	if p.ownLink(now, overdue) {
+	defer func() {
+		for _, pr := range overdue {
+			pr.overdue = false
+		}
+	}()
+	if p.ownLink(now) {
 		p.stretchAll(now, overdue)
 		return nil
 	}
 	var out []Late[P]
-	alone := !slices.ContainsFunc(p.order, func(pr *peer[P, K]) bool { return !pr.late && !slices.Contains(overdue, pr) })
+	alone := !slices.ContainsFunc(p.order, func(pr *peer[P, K]) bool { return !pr.late && !pr.overdue })
 	for _, pr := range overdue {
 		if alone {
 			out = append(out, p.waitFor(now, pr))
@@ -70,6 +76,7 @@ func (p *Pool[P, K]) giveUp(now time.Time, pr *peer[P, K]) Late[P] {
 	pr.booked, pr.keys, pr.open = 0, 0, 0
 	pr.late = true
 	pr.limit = WhyLate
+	p.lookAt(pr)
 	pr.nextProbe = now.Add(probeInterval)
 	pr.lateCount++
 	pr.stats.Late++
@@ -96,11 +103,15 @@ func (p *Pool[P, K]) waitFor(now time.Time, pr *peer[P, K]) Late[P] {
 
 // Alive says that bytes have come from a peer that may be part of an answer: what
 // it is asked for is not overdue yet. How much it helps is bounded by the bytes, so
-// that a drop now and then does not hold work for long.
-func (p *Pool[P, K]) Alive(now time.Time, name P, bytes int64) {
+// that a drop now and then does not hold work for long: it reports false if they are
+// too few to count, and then they should be counted again with those that follow.
+func (p *Pool[P, K]) Alive(now time.Time, name P, bytes int64) bool {
+	if bytes < aliveBytes {
+		return false
+	}
 	pr := p.peers[name]
-	if pr == nil || pr.late || bytes < aliveBytes {
-		return
+	if pr == nil || pr.late {
+		return true
 	}
 	least := now.Add(p.stretch(p.cfg.minDeadline()))
 	for _, r := range pr.queue {
@@ -109,10 +120,11 @@ func (p *Pool[P, K]) Alive(now time.Time, name P, bytes int64) {
 			p.watch(r)
 		}
 	}
+	return true
 }
 
 // ownLink reports whether the late peers are late because of our own link.
-func (p *Pool[P, K]) ownLink(now time.Time, overdue []*peer[P, K]) bool {
+func (p *Pool[P, K]) ownLink(now time.Time) bool {
 	if p.linkFactor >= linkFactorMax {
 		return false // it has had all the patience there is
 	}
@@ -124,7 +136,7 @@ func (p *Pool[P, K]) ownLink(now time.Time, overdue []*peer[P, K]) bool {
 		}
 		busy++
 		before += pr.rate
-		if slices.Contains(overdue, pr) {
+		if pr.overdue {
 			late++
 		} else {
 			others += pr.rate
@@ -173,25 +185,17 @@ func (p *Pool[P, K]) NextDeadline() (time.Time, bool) {
 	case p.bytesHeld >= p.cfg.heldBytes():
 		// Nothing is handed out before Done is called.
 	case p.nWanted > 0:
-		for _, pr := range p.order {
-			switch {
-			case pr.open > 0:
-			case pr.late:
-				sooner(later(pr.nextProbe, pr.restUntil))
-			default:
-				sooner(pr.restUntil)
-				if len(pr.lackOrder) > 0 {
-					sooner(later(pr.lacks[pr.lackOrder[0]], pr.restUntil))
-				}
+		sooner(p.wake)
+		for _, pr := range p.fresh {
+			if pr.open == 0 {
+				sooner(pr.wake(p.reserved))
 			}
 		}
-	case p.nInFlight > 0 && p.cfg.duplicates() > 0:
-		for _, pr := range p.order {
-			if pr.open == 0 && !pr.late && pr.rate > 0 {
-				sooner(p.nextHedge)
-				break
-			}
+		if !p.lookedAtAll && len(p.idle) > 0 {
+			sooner(p.idleLook.at)
 		}
+	case p.nInFlight > 0 && p.hedger && p.cfg.duplicates() > 0:
+		sooner(p.nextHedge)
 	}
 	return at, !at.IsZero()
 }

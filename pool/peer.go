@@ -57,6 +57,10 @@ type peer[P, K comparable] struct {
 	lacks     map[K]time.Time // what it has shown it lacks, until when that counts
 	lackOrder []K             // oldest first
 
+	place   place // in which list of the pool
+	left    bool  // the pool
+	overdue bool  // while Expire works: among those that are late now
+
 	blockedSeq uint64 // wantedSeq at which nothing was eligible for it
 	limit      Why    // why it got no more work when last looked at
 	stats      PeerStats
@@ -71,6 +75,7 @@ func (p *Pool[P, K]) Join(now time.Time, name P) {
 	pr := &peer[P, K]{name: name, seq: p.joins, blockedSeq: math.MaxUint64}
 	p.peers[name] = pr
 	p.order = append(p.order, pr)
+	p.lookAt(pr)
 }
 
 // Leave removes a peer. What it was asked for is wanted again at once.
@@ -84,6 +89,7 @@ func (p *Pool[P, K]) Leave(name P) {
 		r.closed = true
 	}
 	p.bytesInFlight -= pr.booked
+	pr.left = true
 	delete(p.peers, name)
 	for i, x := range p.order {
 		if x == pr {
@@ -232,7 +238,7 @@ func (pr *peer[P, K]) head() *request[P, K] {
 
 // slack is how late an answer may be before its peer counts as silent.
 func (pr *peer[P, K]) slack() time.Duration {
-	return pr.rtt/2 + 4*pr.dev + 100*time.Millisecond
+	return pr.rtt/2 + min(4*pr.dev, mostSlack) + 100*time.Millisecond
 }
 
 // measure learns from the answer to a request: n bytes of r.
@@ -274,7 +280,7 @@ func (pr *peer[P, K]) measure(now time.Time, r *request[P, K], n int64) {
 		if pr.sampleTime >= sampleTime {
 			sample := BytesPerSec(float64(pr.sampleBytes) / pr.sampleTime.Seconds())
 			pr.samples++
-			gain := max(rateGain, 1/BytesPerSec(pr.samples))
+			gain := BytesPerSec(max(rateGain, 1/float64(pr.samples), 1-math.Exp(-pr.sampleTime.Seconds()/rateTime.Seconds())))
 			pr.rate += gain * (sample - pr.rate)
 			if pr.samples == 1 {
 				pr.rtt = min(pr.rtt, max(pr.firstTook-pr.rate.duration(pr.firstBytes), 0))

@@ -20,7 +20,7 @@ type entry[P, K comparable] struct {
 	key     K
 	rank    int64
 	size    int64             // held: bytes that arrived; else the caller's hint, 0 if none
-	holders [2]*request[P, K] // who is asked; at most two, and two only in the tail
+	holders [2]*request[P, K] // who is asked, or was when it came; at most two, and two only in the tail
 	state   state
 	queued  bool // stands in the wanted heap, perhaps no longer as wanted
 }
@@ -69,6 +69,20 @@ type Pool[P, K comparable] struct {
 
 	peers map[P]*peer[P, K]
 	order []*peer[P, K] // by time of joining; ties are never left to the map
+
+	// Only these may have room for work: peers to which something has happened
+	// since the last Reserve, and those that it left without work. See look.go.
+	fresh, idle []*peer[P, K]
+	idleLook    look
+	lookedAtAll bool      // the last Reserve has looked at the idle ones
+	wake        time.Time // when one of them is to be looked at again
+	hedger      bool      // one of them could take over the work of others
+	dry         bool      // nothing was left to be wanted by the last Reserve
+	outlook     outlook
+	outlookLook look
+
+	looked, eager []*peer[P, K] // for Reserve to work in
+	measured      []BytesPerSec // for rates to work in
 
 	deadlines heap[deadline[P, K]] // of open requests; may hold stale ones
 
@@ -184,7 +198,8 @@ func (p *Pool[P, K]) Done(key K) {
 }
 
 // Reject says that the content that arrived for a held key from the given peer
-// was not what the key promises. The key is wanted again, and not from there.
+// was not what the key promises. The key is wanted again, and not from there, unless
+// it is still in flight elsewhere.
 func (p *Pool[P, K]) Reject(now time.Time, name P, key K) {
 	i, ok := p.index[key]
 	if !ok || p.entries[i].state != held {
@@ -193,10 +208,24 @@ func (p *Pool[P, K]) Reject(now time.Time, name P, key K) {
 	if pr := p.peers[name]; pr != nil {
 		pr.lack(key, now)
 	}
-	p.bytesHeld -= p.entries[i].size
-	p.nHeld--
-	p.entries[i].size = 0
-	p.makeWanted(i)
+	e := &p.entries[i]
+	p.leaveState(e)
+	e.size = 0
+	var others [2]*request[P, K]
+	n := 0
+	for _, r := range e.holders {
+		if r != nil && !r.closed && !r.late && r.peer.name != name {
+			others[n] = r
+			n++
+		}
+	}
+	if n == 0 {
+		p.makeWanted(i)
+		return
+	}
+	// Somebody else was asked as well, and may still bring it.
+	e.state, e.holders = inFlight, others
+	p.nInFlight++
 }
 
 // Knows reports whether the key is wanted, in flight or held.

@@ -461,3 +461,63 @@ func BenchmarkScheduler(b *testing.B) {
 		})
 	}
 }
+
+// hedged brings a script to where key 9 is asked of two peers, and returns their names,
+// the slower one first.
+func hedged(t *testing.T) (s *script, slow, fast string) {
+	s = newScript(t, pool.Config{}, "a", "b")
+	s.want(0, 10)
+	for range 10 { // both are measured
+		s.reserve()
+		s.wait(50 * time.Millisecond)
+		for _, p := range []string{"a", "b"} {
+			if len(s.open[p]) > 0 && s.open[p][0].Keys[0] != 9 {
+				s.answerAll(p)
+			}
+		}
+	}
+	for range 100 {
+		at, ok := s.pool.NextDeadline()
+		if !ok {
+			break
+		}
+		s.now = at
+		s.pool.Expire(s.now)
+		if s.reserve(); len(s.open["a"]) > 0 && len(s.open["b"]) > 0 {
+			if s.open["a"][0].ID < s.open["b"][0].ID {
+				return s, "a", "b"
+			}
+			return s, "b", "a"
+		}
+	}
+	t.Fatal("nobody is asked for what another does not bring")
+	return nil, "", ""
+}
+
+func TestRejectedContentStaysInFlightElsewhere(t *testing.T) {
+	s, slow, fast := hedged(t)
+	r := s.open[fast][0]
+	s.pool.Deliver(s.now, fast, r.ID, []pool.Item[int]{{Key: 9, Size: 1000}}, true)
+	s.pool.Reject(s.now, fast, 9)
+	if st := s.pool.Stats(); st.Wanted != 0 || st.InFlight != 1 {
+		t.Fatalf("%d wanted and %d in flight, want it in flight where it was", st.Wanted, st.InFlight)
+	}
+	if got := s.reserve(); len(got) != 0 {
+		t.Fatalf("asked for %v, which %s is asked for already", got, slow)
+	}
+	if s.answer(slow, 9) != 1 {
+		t.Fatal("the answer of the other peer was of no use")
+	}
+}
+
+func TestBytesOfAnAnswerAddUpUntilTheyCount(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a", "b")
+	s.want(0, 1)
+	s.reserve()
+	if s.pool.Alive(s.now, "a", 100) {
+		t.Fatal("a hundred bytes count, and so would any drip")
+	}
+	if !s.pool.Alive(s.now, "a", 5000) {
+		t.Fatal("five thousand bytes do not count")
+	}
+}

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -19,8 +18,14 @@ type Request[P, K comparable] struct {
 // after anything has changed and when NextDeadline has come.
 func (p *Pool[P, K]) Reserve(now time.Time) []Request[P, K] {
 	p.reserved = now
-	var out []Request[P, K]
-	idle := p.hungry(now)
+	candidates := p.candidates(now)
+	out := p.handOut(now, p.hungry(now, candidates))
+	p.settle(candidates)
+	return out
+}
+
+// handOut fills the pipes of the peers that can take work.
+func (p *Pool[P, K]) handOut(now time.Time, idle []*peer[P, K]) (out []Request[P, K]) {
 	if len(idle) == 0 {
 		return nil
 	}
@@ -28,24 +33,26 @@ func (p *Pool[P, K]) Reserve(now time.Time) []Request[P, K] {
 		mark(idle, WhyChecking)
 		return nil
 	}
-	t := p.tail(now)
-	for _, pr := range idle {
-		for p.nWanted > 0 && p.hasRoom(pr) {
-			r, ok := p.lease(now, pr, t)
-			if !ok {
-				break
-			}
-			out = append(out, r)
-		}
-	}
-	if p.nWanted > 0 && len(out) == 0 && t.near {
-		// Everybody was told to leave the little that is left to faster
-		// peers. Whoever would really bring it first takes it.
-		if pr := p.earliest(now, idle); pr != nil {
-			t.near = false
-			t.keys = 1
-			if r, ok := p.lease(now, pr, t); ok {
+	if p.nWanted > 0 {
+		t := p.tail(now)
+		for _, pr := range idle {
+			for p.nWanted > 0 && p.hasRoom(pr) {
+				r, ok := p.lease(now, pr, t)
+				if !ok {
+					break
+				}
 				out = append(out, r)
+			}
+		}
+		if p.nWanted > 0 && len(out) == 0 && t.near && p.lookedAtAll {
+			// Everybody was told to leave the little that is left to faster
+			// peers. Whoever would really bring it first takes it.
+			if pr := p.earliest(now, idle); pr != nil {
+				t.near = false
+				t.keys = 1
+				if r, ok := p.lease(now, pr, t); ok {
+					out = append(out, r)
+				}
 			}
 		}
 	}
@@ -60,44 +67,6 @@ func mark[P, K comparable](peers []*peer[P, K], why Why) {
 	for _, pr := range peers {
 		pr.limit = why
 	}
-}
-
-// hungry lists the peers that can take work now, fastest first.
-func (p *Pool[P, K]) hungry(now time.Time) []*peer[P, K] {
-	var list []*peer[P, K]
-	for _, pr := range p.order {
-		pr.forgetLack(now)
-		if now.Before(pr.restUntil) {
-			pr.limit = WhyLacking
-			continue
-		}
-		if pr.late {
-			if pr.open == 0 && !now.Before(pr.nextProbe) {
-				list = append(list, pr)
-			}
-			continue
-		}
-		if p.hasRoom(pr) {
-			list = append(list, pr)
-		}
-	}
-	if len(list) > 1 {
-		median := p.medianRate()
-		slices.SortStableFunc(list, func(a, b *peer[P, K]) int {
-			if a.late != b.late {
-				return cmp.Compare(b2i(a.late), b2i(b.late))
-			}
-			return cmp.Compare(b.ranking(median), a.ranking(median))
-		})
-	}
-	return list
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // hasRoom reports whether a peer's pipe has room for a request.
@@ -121,21 +90,6 @@ func (p *Pool[P, K]) hasRoom(pr *peer[P, K]) bool {
 	return true
 }
 
-// medianRate is the middle of the measured rates, 0 if there is none.
-func (p *Pool[P, K]) medianRate() BytesPerSec {
-	var rates []BytesPerSec
-	for _, pr := range p.order {
-		if pr.rate > 0 && !pr.late {
-			rates = append(rates, pr.rate)
-		}
-	}
-	if len(rates) == 0 {
-		return 0
-	}
-	slices.Sort(rates)
-	return rates[len(rates)/2]
-}
-
 // tail is the outlook on the end of the download.
 type tail struct {
 	near   bool          // so little is left that who gets it matters
@@ -149,18 +103,13 @@ type tail struct {
 const tailHorizon = 5 * time.Second
 
 func (p *Pool[P, K]) tail(now time.Time) (t tail) {
-	var sum BytesPerSec
-	for _, pr := range p.order {
-		if !pr.late {
-			sum += pr.rate
-		}
-	}
-	if sum == 0 {
+	o := p.rates(now)
+	if o.sum == 0 {
 		return t
 	}
-	t.median = p.medianRate()
+	t.median = o.median
 	left := int64(float64(p.nWanted)*p.meanSize) + p.bytesInFlight
-	t.finish = sum.duration(left)
+	t.finish = o.sum.duration(left)
 	t.near = t.finish < tailHorizon
 	return t
 }
@@ -192,6 +141,10 @@ func (p *Pool[P, K]) lease(now time.Time, pr *peer[P, K], t tail) (Request[P, K]
 		return Request[P, K]{}, false
 	}
 	maxKeys, maxBytes := pr.requestSize(&p.cfg)
+	if pr.rate == 0 && t.median > 0 {
+		// Where everybody is slow, a few keys are seconds of work.
+		maxBytes = (t.median * optimism).bytes(pipeTime)
+	}
 	if t.keys > 0 {
 		maxKeys = min(maxKeys, t.keys)
 	}
@@ -286,12 +239,12 @@ func (p *Pool[P, K]) stretch(d time.Duration) time.Duration {
 // earliest returns the peer that would bring one more key first, if that is
 // one of the idle ones and not a busy one that is about to be free.
 func (p *Pool[P, K]) earliest(now time.Time, idle []*peer[P, K]) *peer[P, K] {
-	median := p.medianRate()
+	median := p.rates(now).median
 	size := int64(p.meanSize)
 	var best *peer[P, K]
 	var at time.Time
 	for _, pr := range p.order {
-		if pr.late || pr.blockedSeq == p.wantedSeq {
+		if pr.late || pr.blockedSeq == p.wantedSeq || now.Before(pr.restUntil) {
 			continue
 		}
 		if f := pr.finishOf(now, size, median*optimism); best == nil || f.Before(at) {
@@ -304,24 +257,34 @@ func (p *Pool[P, K]) earliest(now time.Time, idle []*peer[P, K]) *peer[P, K] {
 	return nil
 }
 
+// hedgeDue reports whether the time has come to look at the tail again.
+func (p *Pool[P, K]) hedgeDue(now time.Time) bool {
+	return p.nWanted == 0 && p.nInFlight > 0 && p.cfg.duplicates() > 0 && !now.Before(p.nextHedge)
+}
+
 // hedge moves the last keys: while nothing is left to hand out, an idle peer is
 // asked for what another will bring clearly later. Only here is anything asked
 // of two peers at once, within the budget.
 func (p *Pool[P, K]) hedge(now time.Time, idle []*peer[P, K], out []Request[P, K]) []Request[P, K] {
-	if p.nInFlight == 0 || p.cfg.duplicates() == 0 || now.Before(p.nextHedge) {
+	if !p.hedgeDue(now) {
 		return out
 	}
 	p.nextHedge = now.Add(hedgeInterval)
-	median := p.medianRate()
+	busy := p.busy(now)
 	for _, pr := range idle {
 		if pr.late || pr.open > 0 || pr.rate == 0 {
 			continue
 		}
-		slowest, finish := p.slowest(now, pr, median)
-		if slowest == nil {
-			break
+		var keys []K
+		var bytes int64
+		for len(busy) > 0 {
+			var more bool
+			keys, bytes, more = p.movable(now, pr, busy[0].peer, busy[0].finish)
+			if len(keys) > 0 || more {
+				break
+			}
+			busy = busy[1:] // all of its keys are asked of somebody else too
 		}
-		keys, bytes := p.movable(now, pr, slowest, finish)
 		if len(keys) == 0 {
 			continue
 		}
@@ -336,24 +299,32 @@ func (p *Pool[P, K]) hedge(now time.Time, idle []*peer[P, K], out []Request[P, K
 	return out
 }
 
-// slowest returns the other peer whose open requests will be finished last.
-func (p *Pool[P, K]) slowest(now time.Time, than *peer[P, K], median BytesPerSec) (*peer[P, K], time.Time) {
-	var worst *peer[P, K]
-	var at time.Time
+// booking is a peer with open requests, and when it will have answered them.
+type booking[P, K comparable] struct {
+	peer   *peer[P, K]
+	finish time.Time
+}
+
+// busy lists the peers that have work, the one that will be done last first.
+func (p *Pool[P, K]) busy(now time.Time) (list []booking[P, K]) {
+	median := p.rates(now).median
 	for _, pr := range p.order {
-		if pr == than || pr.late || pr.open == 0 {
+		if pr.open == 0 {
 			continue
 		}
-		if f := pr.finishOf(now, 0, median); worst == nil || f.After(at) {
-			worst, at = pr, f
+		finish := pr.finishOf(now, 0, median)
+		if pr.late {
+			finish = pr.head().deadline // nothing speaks for less
 		}
+		list = append(list, booking[P, K]{pr, finish})
 	}
-	return worst, at
+	slices.SortStableFunc(list, func(a, b booking[P, K]) int { return b.finish.Compare(a.finish) })
+	return list
 }
 
 // movable picks, from the end of a slow peer's queue, keys that to would bring
-// clearly sooner.
-func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Time) (keys []K, bytes int64) {
+// clearly sooner. It reports whether there are more that somebody could take over.
+func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Time) (keys []K, bytes int64, more bool) {
 	maxKeys, maxBytes := to.requestSize(&p.cfg)
 	maxBytes = min(maxBytes, int64(p.tokens))
 	maxKeys = min(maxKeys, (from.keys+1)/2)
@@ -366,18 +337,22 @@ func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Ti
 				continue
 			}
 			e := &p.entries[i]
-			if e.state != inFlight || e.holders[1] != nil || e.holders[0] != r || to.isLacking(e.key, now) {
+			if e.state != inFlight || e.holders[1] != nil || e.holders[0] != r {
+				continue
+			}
+			if to.isLacking(e.key, now) {
+				more = true
 				continue
 			}
 			size := p.sizeOf(e)
 			sooner := to.finishOf(now, bytes+size, 0).Sub(now)
 			if len(keys) == maxKeys || bytes+size > maxBytes ||
 				float64(sooner) > hedgeGain*float64(left) || left-sooner < hedgeMin {
-				return keys, bytes
+				return keys, bytes, true
 			}
 			keys = append(keys, e.key)
 			bytes += size
 		}
 	}
-	return keys, bytes
+	return keys, bytes, more
 }

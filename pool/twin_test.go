@@ -108,14 +108,32 @@ func (w *twin) late(peer string) {
 	}
 }
 
-func (w *twin) arrive(k int) pool.Verdict {
+func (w *twin) arrive(peer string, k int) pool.Verdict {
 	switch w.state[k] {
 	case "wanted", "in flight":
 		w.state[k] = "held"
-		delete(w.holders, k)
+		w.disown(peer, k)
 		return pool.Useful
 	}
 	return pool.Duplicate
+}
+
+// disown takes a peer off the holders of a key.
+func (w *twin) disown(peer string, k int) {
+	for id := range w.holders[k] {
+		if w.requests[id].peer == peer {
+			delete(w.holders[k], id)
+		}
+	}
+}
+
+// reject makes a held key wanted, unless another peer is still asked for it.
+func (w *twin) reject(peer string, k int) {
+	w.disown(peer, k)
+	w.state[k] = "wanted"
+	if len(w.holders[k]) > 0 {
+		w.state[k] = "in flight"
+	}
 }
 
 func (w *twin) counts() (wanted, flying, held int) {
@@ -187,7 +205,7 @@ func agreeWithTwin(t *rapid.T) {
 		}
 		got := slices.Clone(p.Deliver(now, peer, id, items, closed))
 		for i, k := range keys {
-			if want := w.arrive(k); got[i] != want {
+			if want := w.arrive(peer, k); got[i] != want {
 				t.Fatalf("key %d is %v, want %v", k, got[i], want)
 			}
 		}
@@ -261,6 +279,7 @@ func agreeWithTwin(t *rapid.T) {
 				if w.state[k] == "held" && rapid.Bool().Draw(t, "done") {
 					p.Done(k)
 					delete(w.state, k)
+					delete(w.holders, k)
 				}
 			}
 			step()
@@ -270,7 +289,7 @@ func agreeWithTwin(t *rapid.T) {
 			for _, k := range slices.Sorted(maps.Keys(w.state)) {
 				if w.state[k] == "held" && rapid.IntRange(0, 9).Draw(t, "dice") == 0 {
 					p.Reject(now, n, k)
-					w.state[k] = "wanted"
+					w.reject(n, k)
 				}
 			}
 			step()
