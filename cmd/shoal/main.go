@@ -91,7 +91,7 @@ Exit codes:
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		newDemo(), newNode(), newSync(), newImport(), newExport(), newStatus(), newPeers(), newVersion(),
+		newDemo(), newNode(), newSync(), newImport(), newExport(), newStatus(), newPeers(), newSim(), newVersion(),
 	)
 	wrapArgs(root)
 	return root

@@ -36,6 +36,7 @@ var table = []room{
 	{path: "internal/ci/summary", std: true},
 	{path: "internal/faultfs"},
 	{path: "internal/lint", std: true},
+	{path: "internal/simnet", imports: []string{"pool"}, std: true},
 	{path: "internal/memnet", std: true},
 
 	{path: "cmd/shoal", all: true},
