@@ -128,18 +128,10 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 		if err := l.d.cfg.Network.CheckLink(parent, &f.header); err != nil {
 			return false, err
 		}
-		if _, put := l.d.later.Load(hashes[i]); put {
-			b, err := l.read(hashes[i], r) // with what the header lost when it was kept
-			if err != nil {
-				return false, err
-			}
-			if b == nil {
-				break
-			}
-			if err := l.d.cfg.Sealer.CheckSeal(&b.Header); err != nil {
-				return false, err
-			}
-			l.d.later.Delete(hashes[i])
+		if ok, err := l.checkDeferred(hashes[i], r); err != nil {
+			return false, err
+		} else if !ok {
+			break
 		}
 		if f.header.HasUncles() {
 			if err := l.checkUncles(hashes[i], r); err != nil {
@@ -174,6 +166,23 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 		return false, nil
 	}
 	return r.missing == (common.Hash{}) && len(run) == len(hashes), nil
+}
+
+// checkDeferred checks the seal of a stored block if that was put off until now. It
+// reports false if the block is not there any more.
+func (l *linker) checkDeferred(h common.Hash, r *linked) (bool, error) {
+	if _, put := l.d.later.Load(h); !put {
+		return true, nil
+	}
+	b, err := l.read(h, r) // with what the header lost when it was kept
+	if err != nil || b == nil {
+		return false, err
+	}
+	if err := l.d.cfg.Sealer.CheckSeal(&b.Header); err != nil {
+		return false, err
+	}
+	l.d.later.Delete(h)
+	return true, nil
 }
 
 // checkUncles checks the uncles of a stored block against its ancestors, all of which

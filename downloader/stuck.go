@@ -1,0 +1,89 @@
+package downloader
+
+import "time"
+
+// watch is the watchdog: it reports a plan for which nothing useful has come
+// for some time although peers are idle, and has them all asked again.
+func (l *loop) watch() {
+	p := l.plan
+	if p == nil {
+		return
+	}
+	since := p.moved
+	if p.stalled.After(since) {
+		since = p.stalled
+	}
+	if l.now.Sub(since) < stallTimeout || len(l.toWrite) > 0 || l.writing {
+		return
+	}
+	if s := l.pool.Stats(); p.Complete && s.Wanted+s.InFlight == 0 {
+		return // it is the linker's turn
+	}
+	var idle []string
+	for _, c := range l.order {
+		if s, _ := l.pool.PeerStats(c.Peer); s.InFlight == 0 && c != p.asked {
+			idle = append(idle, c.String())
+		}
+	}
+	if len(idle) == 0 {
+		return
+	}
+	p.stalled = l.now
+	e := Stalled{For: l.now.Sub(p.moved), Wanted: p.Head, Idle: idle, Progress: l.picture()}
+	l.log.Warn("nothing useful comes although peers are idle: asking them all again",
+		"for", e.For.Round(time.Second), "idle", len(idle), "wanted", e.Pool.Wanted, "in flight", e.Pool.InFlight, "waiting", e.Waiting)
+	l.emit(e)
+	l.pool.Forgive(l.now)
+	p.pause = time.Time{}
+	for _, c := range l.order {
+		c.refused, c.walk = false, hashAsk{}
+	}
+}
+
+// unstick deals with a plan that makes no progress although peers are connected.
+// If another chain could be fetched, it is given up as soon as nothing is expected
+// from anybody; its turn comes again, each time later. If only those who claim it
+// are there, they come last from now on, and when it happens again they go. If
+// they are not, the plan waits for somebody who has it, and that is all that is
+// left to do.
+func (l *loop) unstick() error {
+	p := l.plan
+	if p == nil || len(l.order) == 0 || l.now.Sub(p.moved) < switchTimeout {
+		return nil
+	}
+	if l.pool.Stats().Held > 0 {
+		p.moved = l.now // it has arrived: the disk is slow, or a check
+		return nil
+	}
+	head := l.store.Head()
+	other, claimed := false, false
+	for _, c := range l.order {
+		claimed = claimed || c.claim.Head == p.Head
+		other = other || c.claim.Head != p.Head && l.offers(c, head) && !l.bad[c.claim.Head] && !l.now.Before(c.retryAt)
+	}
+	stuck := l.now.Sub(p.moved) >= stuckTimeout
+	if !stuck && (!other || l.expecting()) {
+		return nil
+	}
+	if !other && !claimed {
+		return l.settled(head)
+	}
+	for _, c := range l.order {
+		if c.claim.Head != p.Head {
+			continue
+		}
+		if stuck {
+			l.disappoint(c, "the chain that it claims cannot be fetched from anybody")
+			continue
+		}
+		c.retryAt = l.now.Add(claimRetry << min(c.passed, maxPassed))
+		c.passed++
+	}
+	return l.closePlan(Abandoned{p.Head, "nobody has brought anything of it for some time"})
+}
+
+// expecting reports whether anything is under way for the plan.
+func (l *loop) expecting() bool {
+	s := l.pool.Stats()
+	return s.InFlight > 0 || s.Held > 0 || l.plan.asked != nil || l.plan.Complete && s.Wanted == 0
+}
