@@ -40,6 +40,12 @@
 //	0x17  GetBlockHashes   hash, max              who is behind        BlockHashes
 //	0x18  BlockHashes      hashes, youngest first who was asked        -
 //	0x19  GetBlocks        hashes                 who is behind        Blocks
+//	0x20  GetContent       kind, addresses        who misses some      Content
+//	0x21  Content          kind, payloads         who was asked        -
+//
+// The last two are an extension that protocol 30 did not have. They go only
+// between peers that have both announced it by a bit in Hello that the clients of
+// 2014 ignore; docs/content-exchange.md describes them byte by byte.
 //
 // There are no request ids: answers come in the order of the questions
 // (section 7, A15). A new block is announced by an unasked Blocks (section 3).

@@ -62,7 +62,7 @@ func appendHead(dst []byte, base byte, size int) []byte {
 	return append(dst, be[zeros:]...)
 }
 
-func appendString(dst []byte, s string) []byte {
+func appendString[S string | []byte](dst []byte, s S) []byte {
 	if len(s) == 1 && s[0] < 0x80 {
 		return append(dst, s[0])
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -14,7 +15,7 @@ import (
 func seedFrames(f *testing.F) [][]byte {
 	f.Helper()
 	var seeds [][]byte
-	for _, v := range vectors {
+	for _, v := range slices.Concat(vectors, contentVectors) {
 		seeds = append(seeds, unhex(v.frame))
 	}
 	for _, s := range []string{
@@ -88,6 +89,18 @@ func FuzzParse(f *testing.F) {
 			items = sameHashes(t, m.HashList)
 		case GetBlocks:
 			items = sameHashes(t, m.HashList)
+		case GetContent:
+			items = 1 + sameHashes(t, m.HashList)
+		case Content:
+			items = 1
+			var again PayloadList
+			for p := range m.Payloads.All() {
+				items++
+				again = AppendPayload(again, p)
+			}
+			if !bytes.Equal(again, m.Payloads) || items != 1+m.Payloads.Len() {
+				t.Fatalf("%d payloads\n%x rebuilt as\n%x", items-1, m.Payloads, again)
+			}
 		case Unknown:
 			items = RawList(m.Items).Len()
 		}

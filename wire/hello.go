@@ -30,11 +30,13 @@ type Hello struct {
 // Caps is the set of what a peer can do, as bits. Unknown bits are kept.
 type Caps uint64
 
-// The capabilities of protocol 30 (section 2.1). A full node has all three.
+// The capabilities of protocol 30 (section 2.1), of which a full node has all
+// three, and that of the content exchange, which the clients of 2014 ignore.
 const (
 	CapPeers        Caps = 1 << iota // answers GetPeers
 	CapTransactions                  // relays transactions
 	CapChain                         // answers GetBlockHashes and GetBlocks
+	CapContent                       // sends and answers GetContent; nothing of it goes to peers without
 )
 
 // Has reports whether all capabilities of want are in c.
@@ -46,7 +48,7 @@ func (c Caps) String() string {
 	for _, bit := range []struct {
 		cap  Caps
 		name string
-	}{{CapPeers, "peers"}, {CapTransactions, "transactions"}, {CapChain, "chain"}} {
+	}{{CapPeers, "peers"}, {CapTransactions, "transactions"}, {CapChain, "chain"}, {CapContent, "content"}} {
 		if c.Has(bit.cap) {
 			names = append(names, bit.name)
 			c &^= bit.cap

@@ -10,7 +10,7 @@ const Version = 30
 // ID is the number of a message, the first item of its payload (section 2).
 type ID uint64
 
-// The messages of protocol 30.
+// The messages of protocol 30, and the two of the content exchange.
 const (
 	IDHello           ID = 0x00
 	IDDisconnect      ID = 0x01
@@ -26,6 +26,8 @@ const (
 	IDGetBlockHashes  ID = 0x17
 	IDBlockHashes     ID = 0x18
 	IDGetBlocks       ID = 0x19
+	IDGetContent      ID = 0x20 // only to peers with CapContent
+	IDContent         ID = 0x21 // only to peers with CapContent
 )
 
 // String returns the name of the message, or the number in hexadecimal if the
@@ -60,6 +62,10 @@ func (id ID) String() string {
 		return "BlockHashes"
 	case IDGetBlocks:
 		return "GetBlocks"
+	case IDGetContent:
+		return "GetContent"
+	case IDContent:
+		return "Content"
 	}
 	return fmt.Sprintf("message 0x%02x", uint64(id))
 }

@@ -27,6 +27,13 @@ const (
 	// for at once (A9). Small blocks are what it bounds, big ones meet MaxFrame.
 	MaxBlocks = 1024
 
+	// MaxContent is the most addresses in a GetContent, and so the most payloads
+	// in a Content. It is as many as of blocks, and twice as many chunks as a
+	// polite answer has room for, so that one that is half without them is full
+	// too. At ten times as much, an answer could make us look up 10,000 places
+	// for 33 bytes of request each.
+	MaxContent = 1024
+
 	// MaxTransactions is the most transactions in a Transactions. The C++ client
 	// sends all that it has pending in one message whenever its head moves
 	// (section 3), so it must leave room: this many of the usual 110 bytes are
@@ -78,6 +85,9 @@ const (
 	// List header of four bytes, id, hashes.
 	hashesBytes = 4 + 1 + MaxHashes*hashItem
 
+	// List header of four bytes, id, kind of up to two bytes, addresses.
+	getContentBytes = 4 + 1 + 2 + MaxContent*hashItem
+
 	// What nobody should send, and we read only to throw away. Big enough for
 	// the dead GetChain, 256 hashes, with some air.
 	unknownBytes = 64 << 10
@@ -111,6 +121,10 @@ func LimitOf(id ID) Limit {
 		return BlockHashes{}.Limit()
 	case IDGetBlocks:
 		return GetBlocks{}.Limit()
+	case IDGetContent:
+		return GetContent{}.Limit()
+	case IDContent:
+		return Content{}.Limit()
 	}
 	return Unknown{}.Limit()
 }

@@ -56,6 +56,10 @@ func Parse(payload []byte) (Message, error) {
 			return nil, err
 		}
 		return GetBlocks{list}, nil
+	case IDGetContent:
+		return parseGetContent(&d, items)
+	case IDContent:
+		return parseContent(&d, items)
 	}
 	return Unknown{Kind: d.kind, Items: d.rest}, nil
 }

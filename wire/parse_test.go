@@ -82,6 +82,20 @@ func TestParseRefuses(t *testing.T) {
 		{"peer cut off", payload(0x11, unhex("c301")), "malformed item"},
 		{"unknown, cut off", payload(0x1a, unhex("c301")), "malformed item"},
 
+		{"content without a kind", payload(0x20), "no items, want a kind of content"},
+		{"content of no address", payload(0x20, unhex("01")), "no address, want at least one"},
+		{"content of a nested address", payload(0x20, unhex("01e1"+g)), "hashes nested in a list"},
+		{"content of an address of 31 bytes", payload(0x20, unhex("01"), unhex("9f" + hexG)[:32]), "hash of 31 bytes, want 32"},
+		{"kind behind the address", payload(0x20, unhex(g+"01")), "kind of content of 256 bits, want at most 8"},
+		{"kind as byte 00", payload(0x20, unhex("00"+g)), "kind of content has a leading zero"},
+		{"kind as long byte", payload(0x20, unhex("8101"+g)), "malformed item"},
+		{"kind of two bytes", payload(0x20, unhex("820101"+g)), "kind of content of 16 bits, want at most 8"},
+		{"kind as a list", payload(0x21, unhex("c101")), "kind of content is not a string"},
+		{"payloads without a kind", payload(0x21), "no items, want a kind of content"},
+		{"payload as a list", payload(0x21, unhex("0183010203c0")), "payload is not a string"},
+		{"payload cut off", payload(0x21, unhex("01830102")), "malformed item"},
+		{"payload of a small byte, long", payload(0x21, unhex("018101")), "malformed item"},
+
 		{"version with a leading zero", with(0, "82001e"), "protocol version has a leading zero"},
 		{"version of nine bytes", with(0, "89010203040506070809"), "protocol version of 72 bits"},
 		{"network as byte 00", with(1, "00"), "network id has a leading zero"},
@@ -263,7 +277,11 @@ func TestNames(t *testing.T) {
 		{ReasonWrongGenesis.String(), "wrong genesis block"},
 		{Reason(0x0b).String(), "reason 0x0b"},
 		{Caps(7).String(), "peers|transactions|chain"},
-		{Caps(0x0c).String(), "chain|0x8"},
+		{Caps(0x0f).String(), "peers|transactions|chain|content"},
+		{Caps(0x14).String(), "chain|0x10"},
+		{ContentChunk.String(), "chunk"},
+		{ContentReceipts.String(), "receipts"},
+		{ContentKind(9).String(), "content of kind 9"},
 		{Caps(0).String(), "none"},
 		{node.String(), "aa01020304050607…"},
 	} {
@@ -271,7 +289,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("got %q, want %q", test.got, test.want)
 		}
 	}
-	for id := range ID(0x20) {
+	for id := range ID(0x28) {
 		_, err := Parse(payload(id, unhex("81"))) // an item cut off: refused, whatever the type
 		if e, ok := errors.AsType[*FormatError](err); !ok || e.Kind != id || !strings.Contains(err.Error(), id.String()) {
 			t.Errorf("%v: error %v does not say so", id, err)

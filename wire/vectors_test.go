@@ -20,7 +20,7 @@ import (
 func diff(got, want Message) string { return cmp.Diff(want, got, cmpopts.EquateEmpty()) }
 
 func TestVectors(t *testing.T) {
-	for _, v := range vectors {
+	for _, v := range slices.Concat(vectors, contentVectors) {
 		frame := unhex(v.frame)
 		if got := AppendFrame(nil, v.m); !bytes.Equal(got, frame) {
 			t.Errorf("%s: encoded as\n%x, want\n%x", v.name, got, frame)
@@ -157,7 +157,7 @@ func (o *oddReader) Read(p []byte) (int, error) {
 
 // TestPrefixes cuts every frame, and every payload, at every place.
 func TestPrefixes(t *testing.T) {
-	for _, v := range vectors {
+	for _, v := range slices.Concat(vectors, contentVectors) {
 		frame := unhex(v.frame)
 		for n := range frame {
 			r := NewReader(bytes.NewReader(frame[:n]))

@@ -67,7 +67,7 @@ func walk(t *testing.T, root string) (files []treeFile) {
 		switch {
 		case d.IsDir() && (rel == ".git" || ignored(ignore, rel, true)):
 			return fs.SkipDir
-		case !d.Type().IsRegular() || ignored(ignore, rel, false):
+		case !d.Type().IsRegular() || rel == ".git" || ignored(ignore, rel, false): // a file in a linked worktree
 			return nil
 		}
 		data, err := os.ReadFile(name)
