@@ -102,7 +102,7 @@ func (l *loop) probeBatch(from uint64, hashes []common.Hash) {
 		}
 		p.admission.probes[h] = true
 		l.places[h] = place{i, hashes[n+1]}
-		l.pool.Want(h, -1, 0)
+		l.pool.Want(blocks, h, -1, 0)
 	}
 }
 

@@ -131,6 +131,9 @@ type peerState struct {
 	seen      uint64      // received when a deadline was last looked at
 }
 
+// blocks is the class of all content that the loop asks for.
+const blocks pool.Class = 0
+
 // directID marks requests that the loop makes outside of the pool.
 const directID = 1 << 63
 
@@ -330,7 +333,7 @@ func (m joined) apply(l *loop) error {
 	p := &peerState{Peer: m.peer, claim: m.claim, sent: m.claim.Head}
 	l.peers[m.peer] = p
 	l.order = append(l.order, p)
-	l.pool.Join(l.now, m.peer)
+	l.pool.Join(l.now, m.peer, blocks)
 	if l.plan != nil {
 		l.plan.pause = time.Time{} // somebody new to ask
 		if len(l.order) == 1 {

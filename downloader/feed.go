@@ -26,10 +26,10 @@ func (l *loop) feed() (again bool, err error) {
 	if !p.Complete {
 		most = min(most, walkAhead)
 	}
-	if l.pool.Wanted() > most/2 {
+	if l.pool.Wanted(blocks) > most/2 {
 		return false, nil
 	}
-	for looked := 0; l.pool.Wanted() < most; {
+	for looked := 0; l.pool.Wanted(blocks) < most; {
 		// While the walk goes on, from the young end; the last hash waits
 		// until the next one is known. Then from the old end.
 		from, to := p.young, min(p.Len-1, p.young+feedRun)
@@ -99,7 +99,7 @@ func (l *loop) feedRun(from, to uint64) (bool, error) {
 		l.foresee(i)
 		p.rank++
 		l.places[at(i)] = place{i, at(i + 1)}
-		l.pool.Want(at(i), p.rank, 0)
+		l.pool.Want(blocks, at(i), p.rank, 0)
 	}
 	return true, nil
 }

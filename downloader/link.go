@@ -329,7 +329,7 @@ func (m linked) apply(l *loop) error {
 	case m.missing != (common.Hash{}):
 		l.log.Error("a stored block cannot be read and is fetched again", "hash", m.missing)
 		l.corrupt[m.missing] = true
-		l.pool.Want(m.missing, -1, 0)
+		l.pool.Want(blocks, m.missing, -1, 0)
 	case m.done:
 		head := l.store.Head()
 		for _, c := range l.order {

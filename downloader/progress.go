@@ -59,7 +59,7 @@ func (l *loop) waiting() string {
 	case l.plan != nil && !l.plan.Complete && l.plan.asked == nil:
 		return "no connected peer knows how the chain of hashes goes on"
 	}
-	if s := l.pool.Stats(); l.plan != nil && s.Wanted > 0 && s.InFlight == 0 && s.Held == 0 {
+	if s := l.pool.Stats().Classes[blocks]; l.plan != nil && s.Wanted > 0 && s.InFlight == 0 && s.Held == 0 {
 		return "no connected peer has the blocks that are missing"
 	}
 	return ""

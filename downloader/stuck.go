@@ -16,7 +16,7 @@ func (l *loop) watch() {
 	if l.now.Sub(since) < stallTimeout || len(l.toWrite) > 0 || l.writing {
 		return
 	}
-	if s := l.pool.Stats(); p.Complete && s.Wanted+s.InFlight == 0 {
+	if s := l.pool.Stats().Classes[blocks]; p.Complete && s.Wanted+s.InFlight == 0 {
 		return // it is the linker's turn
 	}
 	var idle []string
@@ -51,7 +51,7 @@ func (l *loop) unstick() error {
 	if p == nil || len(l.order) == 0 || l.now.Sub(p.moved) < switchTimeout {
 		return nil
 	}
-	if l.pool.Stats().Held > 0 {
+	if l.pool.Stats().Classes[blocks].Held > 0 {
 		p.moved = l.now // it has arrived: the disk is slow, or a check
 		return nil
 	}
@@ -84,6 +84,6 @@ func (l *loop) unstick() error {
 
 // expecting reports whether anything is under way for the plan.
 func (l *loop) expecting() bool {
-	s := l.pool.Stats()
+	s := l.pool.Stats().Classes[blocks]
 	return s.InFlight > 0 || s.Held > 0 || l.plan.asked != nil || l.plan.Complete && s.Wanted == 0
 }

@@ -308,7 +308,7 @@ func (l *loop) probe() error {
 			return err
 		}
 		p.probing = true
-		l.pool.Want(p.last, -1, 0)
+		l.pool.Want(blocks, p.last, -1, 0)
 		return nil
 	}
 	b, err := l.cfg.Network.ParseBlockAs(p.last, raw)
@@ -381,7 +381,7 @@ func (l *loop) closePlan(e Event) error {
 	l.plan = nil
 	l.prepared = 0
 	l.later.Clear()
-	l.pool.CancelWanted()
+	l.pool.CancelWanted(blocks)
 	clear(l.places)
 	l.emit(e)
 	return nil

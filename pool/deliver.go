@@ -80,8 +80,9 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 	} else {
 		pr.answered = now
 	}
+	s := &pr.services[r.class]
 	if !pr.single {
-		pr.learnCap(&p.cfg, r, answered, last, all)
+		s.learnCap(r.id, len(r.keys), answered, last, all)
 	}
 	p.closeRequest(pr, r)
 	p.lookAt(pr)
@@ -96,11 +97,11 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 		}
 	}
 	if r.got > 0 {
-		pr.late, pr.lateCount, pr.empty = false, 0, 0
+		pr.late, pr.lateCount, s.empty = false, 0, 0
 	} else {
-		pr.empty++
-		if over := pr.empty - restAfter; over >= 0 || pr.rate == 0 {
-			pr.restUntil = now.Add(min(restMin<<min(max(over, 0), 10), restMax))
+		s.empty++
+		if over := s.empty - restAfter; over >= 0 || pr.rate == 0 {
+			s.restUntil = now.Add(min(restMin<<min(max(over, 0), 10), restMax))
 		}
 	}
 	return verdicts
@@ -119,6 +120,7 @@ func (p *Pool[P, K]) accept(pr *peer[P, K], it Item[K], asked bool) Verdict {
 		return Unrequested
 	}
 	e := &p.entries[i]
+	c := &p.classes[e.class]
 	p.leaveState(e)
 	e.state = held
 	e.size = int64(it.Size)
@@ -127,9 +129,9 @@ func (p *Pool[P, K]) accept(pr *peer[P, K], it Item[K], asked bool) Verdict {
 			e.holders[n] = nil
 		}
 	}
-	p.nHeld++
+	c.stats.Held++
 	p.bytesHeld += e.size
-	p.meanSize += 0.02 * (float64(it.Size) - p.meanSize)
+	c.learn(it.Size)
 	return Useful
 }
 
@@ -191,23 +193,23 @@ func (r *request[P, K]) position(key K, expected int) int {
 
 // learnCap reads a server's limit from an answer that is the beginning of what
 // was asked: unlike a peer that lacks blocks, one with a limit stops.
-func (pr *peer[P, K]) learnCap(c *Config, r *request[P, K], answered, last int, bytes int64) {
+func (s *service) learnCap(id uint64, asked, answered, last int, bytes int64) {
 	switch {
 	case answered == 0 || last+1 != answered:
 		return
-	case answered == len(r.keys):
+	case answered == asked:
 		// At its limit and still whole: try a little more next time, for
 		// the limit may have been another.
-		if pr.capKeys == answered && pr.stats.Requests%16 == 0 {
-			pr.capKeys++
+		if s.capKeys == answered && id%16 == 0 {
+			s.capKeys++
 		}
-		if pr.capBytes > 0 && bytes >= pr.capBytes {
-			pr.capBytes += pr.capBytes / 16
+		if s.capBytes > 0 && bytes >= s.capBytes {
+			s.capBytes += s.capBytes / 16
 		}
 	case bytes >= byteCapHint:
-		pr.capBytes = bytes
+		s.capBytes = bytes
 	default:
-		pr.capKeys = answered
+		s.capKeys = answered
 	}
 }
 
@@ -228,6 +230,6 @@ func (p *Pool[P, K]) closeRequest(pr *peer[P, K], r *request[P, K]) {
 		pr.open--
 		pr.booked -= r.bytes
 		pr.keys -= len(r.keys)
-		p.bytesInFlight -= r.bytes
+		p.unbook(r)
 	}
 }

@@ -6,8 +6,16 @@
 // rank and a size, peers as comparable names; the time is an argument, requests
 // are return values. It starts no goroutine, reads no clock, touches no bytes
 // and never decides by the order of a map: the same calls give the same
-// answers, in production as in simulation. Blocks, receipts and chunks of files
-// share it.
+// answers, in production as in simulation.
+//
+// # Classes
+//
+// Blocks, receipts and chunks of files share one pool, and so the links of the peers
+// and all limits. A key is wanted in a [Class]; a peer joins with the classes that it
+// serves, and is never asked for others. A request has keys of one class, as a message
+// of a protocol has content of one kind. What is asked for first is decided by the
+// rank alone, whatever the class. What a key weighs, what a server answers at once,
+// and whether a peer has anything is learnt for each class.
 //
 // # Life of a key
 //

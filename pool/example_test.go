@@ -10,11 +10,12 @@ import (
 // A download of three blocks from one peer, which answers only the first two
 // when it is first asked.
 func Example() {
+	const blocks pool.Class = 0
 	now := time.Date(2014, 8, 30, 11, 31, 0, 0, time.UTC)
 	p := pool.New[string, string](pool.Config{})
-	p.Join(now, "alice")
+	p.Join(now, "alice", blocks)
 	for rank, key := range []string{"block 1", "block 2", "block 3"} {
-		p.Want(key, int64(rank), 0)
+		p.Want(blocks, key, int64(rank), 0)
 	}
 	for p.Len() > 0 {
 		for _, r := range p.Reserve(now) {

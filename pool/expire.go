@@ -71,7 +71,7 @@ func (p *Pool[P, K]) giveUp(now time.Time, pr *peer[P, K]) Late[P] {
 		}
 		r.late = true
 		late.Keys += p.release(r)
-		p.bytesInFlight -= r.bytes
+		p.unbook(r)
 	}
 	pr.booked, pr.keys, pr.open = 0, 0, 0
 	pr.late = true
@@ -184,7 +184,7 @@ func (p *Pool[P, K]) NextDeadline() (time.Time, bool) {
 	switch {
 	case p.bytesHeld >= p.cfg.heldBytes():
 		// Nothing is handed out before Done is called.
-	case p.nWanted > 0:
+	case p.wanted() > 0:
 		sooner(p.wake)
 		for _, pr := range p.fresh {
 			if pr.open == 0 {
@@ -194,7 +194,8 @@ func (p *Pool[P, K]) NextDeadline() (time.Time, bool) {
 		if !p.lookedAtAll && len(p.idle) > 0 {
 			sooner(p.idleLook.at)
 		}
-	case p.nInFlight > 0 && p.hedger && p.cfg.duplicates() > 0:
+	}
+	if p.canHedge() && p.hedger {
 		sooner(p.nextHedge)
 	}
 	return at, !at.IsZero()

@@ -54,9 +54,9 @@ func (p *Pool[P, K]) lookAt(pr *peer[P, K]) {
 // candidates lists the peers that Reserve looks at, each once.
 func (p *Pool[P, K]) candidates(now time.Time) []*peer[P, K] {
 	all := p.hedgeDue(now)
-	if p.nWanted > 0 {
+	if p.wanted() > 0 {
 		awake := !p.wake.IsZero() && !now.Before(p.wake)
-		all = p.idleLook.due(now, len(p.idle)) || p.dry || awake
+		all = p.idleLook.due(now, len(p.idle)) || all || p.refilled() || awake
 	}
 	p.lookedAtAll = all
 	list := p.looked[:0]
@@ -80,10 +80,22 @@ func (p *Pool[P, K]) candidates(now time.Time) []*peer[P, K] {
 	return list
 }
 
+// refilled reports whether something is wanted of a class of which nothing was.
+func (p *Pool[P, K]) refilled() bool {
+	for c := range p.classes {
+		if p.classes[c].dry && p.classes[c].stats.Wanted > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // settle puts those of the candidates that are still without work where the next
 // look finds them.
 func (p *Pool[P, K]) settle(candidates []*peer[P, K]) {
-	p.dry = p.nWanted == 0
+	for c := range p.classes {
+		p.classes[c].dry = p.classes[c].stats.Wanted == 0
+	}
 	for _, pr := range candidates {
 		if pr.open > 0 && (pr.late || !p.hasRoom(pr)) {
 			continue
@@ -98,15 +110,24 @@ func (p *Pool[P, K]) settle(candidates []*peer[P, K]) {
 	clear(p.looked)
 }
 
-// wake returns when a peer without work may get some although nothing happens.
-func (pr *peer[P, K]) wake(now time.Time) time.Time {
-	switch {
-	case pr.late:
-		return later(pr.restUntil, pr.nextProbe)
-	case len(pr.lackOrder) > 0 && !pr.restUntil.After(now):
-		return pr.lacks[pr.lackOrder[0]]
+// wake returns when a peer without work may get some although nothing happens: when
+// it has rested from a class, or is taken to lack a key no more.
+func (pr *peer[P, K]) wake(now time.Time) (at time.Time) {
+	sooner := func(t time.Time) {
+		if t.After(now) && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
 	}
-	return pr.restUntil
+	for c := range pr.services {
+		sooner(pr.services[c].restUntil)
+	}
+	if pr.late {
+		return later(at, pr.nextProbe)
+	}
+	if len(pr.lackOrder) > 0 {
+		sooner(pr.lacks[pr.lackOrder[0]])
+	}
+	return at
 }
 
 // hungry lists those of the candidates that can take work now, fastest first.
@@ -115,7 +136,7 @@ func (p *Pool[P, K]) hungry(now time.Time, candidates []*peer[P, K]) []*peer[P, 
 	for _, pr := range candidates {
 		pr.forgetLack(now)
 		switch {
-		case now.Before(pr.restUntil):
+		case pr.rests(now):
 			pr.limit = WhyLacking
 		case pr.late:
 			if pr.open == 0 && !now.Before(pr.nextProbe) {
@@ -127,7 +148,7 @@ func (p *Pool[P, K]) hungry(now time.Time, candidates []*peer[P, K]) []*peer[P, 
 			list = append(list, pr)
 		}
 	}
-	if len(list) > 1 && (p.nWanted > 0 || p.hedgeDue(now)) {
+	if len(list) > 1 && (p.wanted() > 0 || p.hedgeDue(now)) {
 		median := p.rates(now).median
 		slices.SortFunc(list, func(a, b *peer[P, K]) int {
 			return cmp.Or(
@@ -150,8 +171,9 @@ func b2i(b bool) int {
 
 // outlook is what all peers together are expected to bring.
 type outlook struct {
-	sum    BytesPerSec // of the peers that are not late
-	median BytesPerSec // of those that are measured, 0 if there is none
+	sum    BytesPerSec             // of the peers that are not late
+	sums   [MaxClasses]BytesPerSec // of those among them that serve a class
+	median BytesPerSec             // of those that are measured, 0 if there is none
 }
 
 // rates returns the outlook, which is a little old if there are many peers.
@@ -164,6 +186,11 @@ func (p *Pool[P, K]) rates(now time.Time) outlook {
 	for _, pr := range p.order {
 		if !pr.late && pr.rate > 0 {
 			o.sum += pr.rate
+			for c := range pr.services {
+				if pr.services[c].offered {
+					o.sums[c] += pr.rate
+				}
+			}
 			measured = append(measured, pr.rate)
 		}
 	}

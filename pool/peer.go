@@ -43,16 +43,12 @@ type peer[P, K comparable] struct {
 	sampleBytes int64
 	sampleTime  time.Duration // what the next sample is gathered over
 
-	capKeys  int   // most keys this server answers at once, 0 if not known
-	capBytes int64 // most bytes this server answers at once, 0 if not known
-	single   bool  // one request at a time: its answers do not keep order
+	services [MaxClasses]service
+	single   bool // one request at a time: its answers do not keep order
 
 	late      bool      // snubbed: no new work but a probe now and then
 	lateCount int       // times in a row without a byte
 	nextProbe time.Time // when a late peer is tried again
-
-	empty     int       // answers in a row that had nothing
-	restUntil time.Time // no work before, because of them
 
 	lacks     map[K]time.Time // what it has shown it lacks, until when that counts
 	lackOrder []K             // oldest first
@@ -61,18 +57,22 @@ type peer[P, K comparable] struct {
 	left    bool  // the pool
 	overdue bool  // while Expire works: among those that are late now
 
-	blockedSeq uint64 // wantedSeq at which nothing was eligible for it
-	limit      Why    // why it got no more work when last looked at
-	stats      PeerStats
+	limit Why // why it got no more work when last looked at
+	stats PeerStats
 }
 
-// Join adds a peer. A peer that is in the pool already is left as it is.
-func (p *Pool[P, K]) Join(now time.Time, name P) {
+// Join adds a peer that serves some classes of content: it is never asked for others.
+// A peer that is in the pool already is left as it is.
+func (p *Pool[P, K]) Join(now time.Time, name P, classes ...Class) {
 	if p.peers[name] != nil {
 		return
 	}
 	p.joins++
-	pr := &peer[P, K]{name: name, seq: p.joins, blockedSeq: math.MaxUint64}
+	pr := &peer[P, K]{name: name, seq: p.joins}
+	for _, c := range classes {
+		pr.services[c].offered = true
+	}
+	pr.unblock()
 	p.peers[name] = pr
 	p.order = append(p.order, pr)
 	p.lookAt(pr)
@@ -106,9 +106,29 @@ func (p *Pool[P, K]) Forgive(now time.Time) {
 	for _, pr := range p.order {
 		clear(pr.lacks)
 		pr.lackOrder = pr.lackOrder[:0]
-		pr.restUntil, pr.nextProbe = now, now
-		pr.blockedSeq = math.MaxUint64
+		pr.nextProbe = now
+		for c := range pr.services {
+			pr.services[c].restUntil = now
+		}
+		pr.unblock()
 	}
+}
+
+// unblock has the pool look again for something that the peer does not lack.
+func (pr *peer[P, K]) unblock() {
+	for c := range pr.services {
+		pr.services[c].blocked = math.MaxUint64
+	}
+}
+
+// rests reports whether a peer does nothing in any class for now.
+func (pr *peer[P, K]) rests(now time.Time) bool {
+	for c := range pr.services {
+		if s := &pr.services[c]; s.offered && !now.Before(s.restUntil) {
+			return false
+		}
+	}
+	return true
 }
 
 // Single restricts a peer to one request at a time: for servers whose answers
@@ -159,7 +179,7 @@ func (pr *peer[P, K]) forgetLack(now time.Time) {
 		}
 		delete(pr.lacks, pr.lackOrder[0])
 		pr.lackOrder = pr.lackOrder[1:]
-		pr.blockedSeq = math.MaxUint64
+		pr.unblock()
 	}
 }
 
@@ -179,11 +199,17 @@ func (pr *peer[P, K]) room(c *Config) int64 {
 	return min(pr.rate.bytes(pr.rtt+pipeTime), pr.growth, c.peerBytes())
 }
 
-// requestSize returns the keys and bytes that one request may have.
-func (pr *peer[P, K]) requestSize(c *Config) (keys int, bytes int64) {
+// requestBytes is what one request weighs, if the server does not say otherwise.
+func (pr *peer[P, K]) requestBytes(c *Config) int64 {
+	return min(pr.rate.bytes(requestTime), pr.growth, c.peerBytes())
+}
+
+// requestSize returns the keys and bytes that one request of a class may have.
+func (pr *peer[P, K]) requestSize(c *Config, class Class) (keys int, bytes int64) {
+	s := &pr.services[class]
 	keys = c.requestKeys()
-	if pr.capKeys > 0 {
-		keys = min(keys, pr.capKeys)
+	if s.capKeys > 0 {
+		keys = min(keys, s.capKeys)
 	}
 	if pr.rate == 0 {
 		// One key alone tells the round trip, some right behind it the rate.
@@ -192,9 +218,9 @@ func (pr *peer[P, K]) requestSize(c *Config) (keys int, bytes int64) {
 		}
 		return min(keys, firstKeys), math.MaxInt64
 	}
-	bytes = min(pr.rate.bytes(requestTime), pr.growth, c.peerBytes())
-	if pr.capBytes > 0 {
-		bytes = min(bytes, pr.capBytes)
+	bytes = pr.requestBytes(c)
+	if s.capBytes > 0 {
+		bytes = min(bytes, s.capBytes)
 	}
 	return keys, bytes
 }

@@ -22,7 +22,8 @@ type entry[P, K comparable] struct {
 	size    int64             // held: bytes that arrived; else the caller's hint, 0 if none
 	holders [2]*request[P, K] // who is asked, or was when it came; at most two, and two only in the tail
 	state   state
-	queued  bool // stands in the wanted heap, perhaps no longer as wanted
+	class   Class
+	queued  bool // stands in the heap of its class, perhaps no longer as wanted
 }
 
 // request is what one peer was asked for at once. It stays in the peer's queue
@@ -31,6 +32,7 @@ type entry[P, K comparable] struct {
 type request[P, K comparable] struct {
 	id       uint64
 	peer     *peer[P, K]
+	class    Class
 	keys     []K
 	bytes    int64 // what the keys were expected to weigh
 	got      int64 // what has arrived of them
@@ -65,7 +67,7 @@ type Pool[P, K comparable] struct {
 	entries []entry[P, K]
 	unused  []uint32     // free slots
 	index   map[K]uint32 // key to slot
-	ready   heap[uint32] // wanted slots by rank; may hold stale ones
+	classes [MaxClasses]class
 
 	peers map[P]*peer[P, K]
 	order []*peer[P, K] // by time of joining; ties are never left to the map
@@ -77,7 +79,6 @@ type Pool[P, K comparable] struct {
 	lookedAtAll bool      // the last Reserve has looked at the idle ones
 	wake        time.Time // when one of them is to be looked at again
 	hedger      bool      // one of them could take over the work of others
-	dry         bool      // nothing was left to be wanted by the last Reserve
 	outlook     outlook
 	outlookLook look
 
@@ -86,14 +87,11 @@ type Pool[P, K comparable] struct {
 
 	deadlines heap[deadline[P, K]] // of open requests; may hold stale ones
 
-	nWanted, nInFlight, nHeld int
-	bytesInFlight             int64 // booked at peers, by expectation
-	bytesHeld                 int64
+	bytesInFlight int64 // booked at peers, by expectation
+	bytesHeld     int64
 
 	nextID     uint64
 	joins      uint64
-	wantedSeq  uint64  // counts additions to the wanted set
-	meanSize   float64 // moving average of what a key weighs
 	linkFactor float64 // stretch of all deadlines; 1 is none
 	linkAt     time.Time
 	nextHedge  time.Time
@@ -110,7 +108,6 @@ func New[P, K comparable](cfg Config) *Pool[P, K] {
 		rand:       cfg.Rand,
 		index:      make(map[K]uint32),
 		peers:      make(map[P]*peer[P, K]),
-		meanSize:   cfg.sizeHint(),
 		linkFactor: 1,
 		tokens:     hedgeReserve,
 	}
@@ -120,11 +117,15 @@ func New[P, K comparable](cfg Config) *Pool[P, K] {
 	if cfg.duplicates() == 0 {
 		p.tokens = 0
 	}
-	p.ready.less = func(a, b uint32) bool {
+	less := func(a, b uint32) bool {
 		if x, y := p.entries[a].rank, p.entries[b].rank; x != y {
 			return x < y
 		}
 		return a < b
+	}
+	for c := range p.classes {
+		p.classes[c].ready.less = less
+		p.classes[c].meanSize = cfg.sizeHint()
 	}
 	p.deadlines.less = func(a, b deadline[P, K]) bool {
 		if !a.at.Equal(b.at) {
@@ -135,11 +136,12 @@ func New[P, K comparable](cfg Config) *Pool[P, K] {
 	return p
 }
 
-// Want adds a key. Lower ranks are asked for first; consecutive ranks travel
-// together. The size in bytes is a hint, 0 if nothing is known. A key that the
-// pool knows already keeps its state and takes the lower of the two ranks.
-// Want reports whether the key is new.
-func (p *Pool[P, K]) Want(key K, rank int64, size int) bool {
+// Want adds a key of a class, which must be below [MaxClasses]. Lower ranks are asked
+// for first, whatever their class; consecutive ranks travel together. The size in
+// bytes is a hint, 0 if nothing is known. A key that the pool knows already keeps its
+// class and state and takes the lower of the two ranks. Want reports whether the key
+// is new.
+func (p *Pool[P, K]) Want(class Class, key K, rank int64, size int) bool {
 	if i, ok := p.index[key]; ok {
 		e := &p.entries[i]
 		if rank < e.rank {
@@ -147,7 +149,7 @@ func (p *Pool[P, K]) Want(key K, rank int64, size int) bool {
 			if e.state == wanted {
 				// The heap is out of order at this slot now. Rare (a
 				// probe of a key already wanted), so rebuild.
-				p.rebuild()
+				p.rebuild(&p.classes[e.class])
 			}
 		}
 		return false
@@ -159,21 +161,19 @@ func (p *Pool[P, K]) Want(key K, rank int64, size int) bool {
 		p.entries = append(p.entries, entry[P, K]{})
 		i = uint32(len(p.entries) - 1)
 	}
-	p.entries[i] = entry[P, K]{key: key, rank: rank, size: int64(size), state: wanted, queued: true}
+	p.entries[i] = entry[P, K]{key: key, rank: rank, size: int64(size), class: class, state: wanted}
 	p.index[key] = i
-	p.nWanted++
-	p.wantedSeq++
-	p.ready.push(i)
+	p.nowWanted(i)
 	return true
 }
 
-// rebuild makes the wanted heap anew, without its stale slots.
-func (p *Pool[P, K]) rebuild() {
-	old := p.ready.items
-	p.ready.items = make([]uint32, 0, p.nWanted)
+// rebuild makes the heap of a class anew, without its stale slots.
+func (p *Pool[P, K]) rebuild(c *class) {
+	old := c.ready.items
+	c.ready.items = make([]uint32, 0, c.stats.Wanted)
 	for _, i := range old {
 		if p.entries[i].state == wanted {
-			p.ready.push(i)
+			c.ready.push(i)
 		} else {
 			p.unqueue(i)
 		}
@@ -225,14 +225,22 @@ func (p *Pool[P, K]) Reject(now time.Time, name P, key K) {
 	}
 	// Somebody else was asked as well, and may still bring it.
 	e.state, e.holders = inFlight, others
-	p.nInFlight++
+	p.classes[e.class].stats.InFlight++
 }
 
 // Knows reports whether the key is wanted, in flight or held.
 func (p *Pool[P, K]) Knows(key K) bool { _, ok := p.index[key]; return ok }
 
-// Wanted returns how many keys wait to be asked for.
-func (p *Pool[P, K]) Wanted() int { return p.nWanted }
+// Wanted returns how many keys of a class wait to be asked for.
+func (p *Pool[P, K]) Wanted(class Class) int { return p.classes[class].stats.Wanted }
+
+// wanted returns how many keys wait to be asked for.
+func (p *Pool[P, K]) wanted() (n int) {
+	for c := range p.classes {
+		n += p.classes[c].stats.Wanted
+	}
+	return n
+}
 
 // Len returns how many keys the pool knows.
 func (p *Pool[P, K]) Len() int { return len(p.index) }
@@ -242,11 +250,18 @@ func (p *Pool[P, K]) makeWanted(i uint32) {
 	e := &p.entries[i]
 	e.state = wanted
 	e.holders = [2]*request[P, K]{}
-	p.nWanted++
-	p.wantedSeq++
+	p.nowWanted(i)
+}
+
+// nowWanted counts an entry that has become wanted, and queues it.
+func (p *Pool[P, K]) nowWanted(i uint32) {
+	e := &p.entries[i]
+	c := &p.classes[e.class]
+	c.stats.Wanted++
+	c.added++
 	if !e.queued {
 		e.queued = true
-		p.ready.push(i)
+		c.ready.push(i)
 	}
 }
 
@@ -271,33 +286,40 @@ func (p *Pool[P, K]) unqueue(i uint32) {
 
 // leaveState takes an entry out of the counts of its present state.
 func (p *Pool[P, K]) leaveState(e *entry[P, K]) {
+	s := &p.classes[e.class].stats
 	switch e.state {
 	case wanted:
-		p.nWanted--
+		s.Wanted--
 	case inFlight:
-		p.nInFlight--
+		s.InFlight--
 	case held:
-		p.nHeld--
+		s.Held--
 		p.bytesHeld -= e.size
 	}
 }
 
-// popReady removes and returns the wanted slot of the lowest rank.
-func (p *Pool[P, K]) popReady() (uint32, bool) {
-	for p.ready.len() > 0 {
-		i := p.ready.pop()
-		p.unqueue(i)
+// peekReady returns the wanted slot of a class that has the lowest rank.
+func (p *Pool[P, K]) peekReady(c *class) (uint32, bool) {
+	for c.ready.len() > 0 {
+		i := c.ready.peek()
 		if p.entries[i].state == wanted {
 			return i, true
 		}
+		c.ready.pop()
+		p.unqueue(i)
 	}
 	return 0, false
 }
 
+// popReady removes it.
+func (p *Pool[P, K]) popReady(c *class) {
+	p.unqueue(c.ready.pop())
+}
+
 // pushReady undoes popReady.
-func (p *Pool[P, K]) pushReady(i uint32) {
+func (p *Pool[P, K]) pushReady(c *class, i uint32) {
 	p.entries[i].queued = true
-	p.ready.push(i)
+	c.ready.push(i)
 }
 
 // sizeOf is what an entry is expected to weigh.
@@ -305,7 +327,7 @@ func (p *Pool[P, K]) sizeOf(e *entry[P, K]) int64 {
 	if e.size > 0 {
 		return e.size
 	}
-	return int64(p.meanSize) + 1
+	return int64(p.classes[e.class].meanSize) + 1
 }
 
 // drop takes a request off an entry and reports whether it was on it. An
@@ -324,17 +346,17 @@ func (p *Pool[P, K]) drop(i uint32, r *request[P, K]) bool {
 		return false
 	}
 	if e.holders[0] == nil {
-		p.nInFlight--
+		p.classes[e.class].stats.InFlight--
 		p.makeWanted(i)
 	}
 	return true
 }
 
-// CancelWanted forgets all keys that are wanted or in flight; what is held stays
-// until Done or Reject.
-func (p *Pool[P, K]) CancelWanted() {
+// CancelWanted forgets all keys of a class that are wanted or in flight; what is held
+// stays until Done or Reject.
+func (p *Pool[P, K]) CancelWanted(class Class) {
 	for i := range p.entries {
-		if s := p.entries[i].state; s == wanted || s == inFlight {
+		if e := &p.entries[i]; e.class == class && (e.state == wanted || e.state == inFlight) {
 			p.forget(uint32(i))
 		}
 	}

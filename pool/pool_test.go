@@ -8,6 +8,13 @@ import (
 	"github.com/shoalnet/shoal/pool"
 )
 
+// The classes of the tests.
+const (
+	blocks pool.Class = iota
+	receipts
+	chunks
+)
+
 // script drives a pool step by step in virtual time.
 type script struct {
 	*testing.T
@@ -19,14 +26,14 @@ type script struct {
 func newScript(t *testing.T, cfg pool.Config, peers ...string) *script {
 	s := &script{T: t, pool: pool.New[string, int](cfg), now: time.Unix(1_409_400_000, 0), open: map[string][]pool.Request[string, int]{}}
 	for _, p := range peers {
-		s.pool.Join(s.now, p)
+		s.pool.Join(s.now, p, blocks)
 	}
 	return s
 }
 
 func (s *script) want(from, to int) {
 	for k := from; k < to; k++ {
-		s.pool.Want(k, int64(k), 1000)
+		s.pool.Want(blocks, k, int64(k), 1000)
 	}
 }
 
@@ -87,20 +94,20 @@ func seq(from, to int) (s []int) {
 
 func TestLowestRankFirst(t *testing.T) {
 	s := newScript(t, pool.Config{}, "a")
-	s.pool.Want(30, 30, 0)
-	s.pool.Want(10, 10, 0)
-	s.pool.Want(20, 20, 0)
-	s.pool.Want(99, -1, 0) // a probe
+	s.pool.Want(blocks, 30, 30, 0)
+	s.pool.Want(blocks, 10, 10, 0)
+	s.pool.Want(blocks, 20, 20, 0)
+	s.pool.Want(blocks, 99, -1, 0) // a probe
 	s.wantKeys(s.reserve()["a"], 99, 10, 20, 30)
 }
 
 func TestLoweringARankOvertakes(t *testing.T) {
 	s := newScript(t, pool.Config{})
 	s.want(0, 100)
-	if s.pool.Want(50, -1, 0) {
+	if s.pool.Want(blocks, 50, -1, 0) {
 		t.Fatal("a key that is known already is called new")
 	}
-	s.pool.Join(s.now, "a")
+	s.pool.Join(s.now, "a", blocks)
 	if got := s.reserve()["a"]; got[0] != 50 || got[1] != 0 {
 		t.Fatalf("asked for %v, want 50 before 0", got)
 	}
@@ -136,7 +143,7 @@ func TestAnEmptyAnswerTeachesThatThePeerLacksTheKeys(t *testing.T) {
 		t.Fatalf("asked again for %v", got)
 	}
 	// Another peer is asked at once, the first one again only later.
-	s.pool.Join(s.now, "b")
+	s.pool.Join(s.now, "b", blocks)
 	s.wantKeys(s.reserve()["b"], 0, 1, 2)
 	s.pool.Leave("b")
 	if got := s.reserve(); len(got) != 0 {
@@ -191,7 +198,7 @@ func TestALatePeerLosesItsWorkButItsAnswerCounts(t *testing.T) {
 	s.want(0, 9)
 	s.reserve()
 	s.wait(3 * time.Second)
-	s.pool.Join(s.now, "b")
+	s.pool.Join(s.now, "b", blocks)
 	late := s.pool.Expire(s.now)
 	if len(late) != 1 || late[0].Peer != "a" || late[0].Keys != 9 || late[0].Hopeless {
 		t.Fatalf("late is %+v", late)
@@ -235,7 +242,7 @@ func TestALatePeerIsProbedUntilItIsHopeless(t *testing.T) {
 	s := newScript(t, pool.Config{}, "a")
 	s.want(0, 1)
 	s.reserve()
-	s.pool.Join(s.now, "b") // lacks everything, but might have taken over
+	s.pool.Join(s.now, "b", blocks) // lacks everything, but might have taken over
 	for n := 1; ; n++ {
 		late := s.untilLate()
 		for len(s.open["b"]) > 0 {
@@ -427,11 +434,11 @@ func BenchmarkScheduler(b *testing.B) {
 			}
 			next := 0
 			for range 16 {
-				p.Join(now, next)
+				p.Join(now, next, blocks)
 				next++
 			}
 			next = 0
-			want := func() { p.Want(key(next), int64(next), 0); next++ }
+			want := func() { p.Want(blocks, key(next), int64(next), 0); next++ }
 			for range size {
 				want()
 			}

@@ -8,9 +8,14 @@ import (
 
 // Request is what a peer is to be asked for, in this order, in one message.
 type Request[P, K comparable] struct {
-	Peer P
-	ID   uint64 // unique; given back in Deliver
-	Keys []K    // owned by the pool, not to be changed, valid until the request is answered
+	Peer  P
+	ID    uint64 // unique; given back in Deliver
+	Class Class  // of all keys
+	Keys  []K    // owned by the pool, not to be changed, valid until the request is answered
+}
+
+func (r *request[P, K]) request() Request[P, K] {
+	return Request[P, K]{Peer: r.peer.name, ID: r.id, Class: r.class, Keys: r.keys}
 }
 
 // Reserve hands out work: it fills the pipes of all peers that have room and
@@ -33,34 +38,32 @@ func (p *Pool[P, K]) handOut(now time.Time, idle []*peer[P, K]) (out []Request[P
 		mark(idle, WhyChecking)
 		return nil
 	}
-	if p.nWanted > 0 {
-		t := p.tail(now)
-		for _, pr := range idle {
-			for p.nWanted > 0 && p.hasRoom(pr) {
-				r, ok := p.lease(now, pr, t)
-				if !ok {
-					break
-				}
+	if p.wanted() == 0 {
+		mark(idle, WhyNothingWanted)
+		return p.hedge(now, idle, nil)
+	}
+	t := p.tail(now)
+	for _, pr := range idle {
+		for p.hasRoom(pr) {
+			r, ok := p.lease(now, pr, t)
+			if !ok {
+				break
+			}
+			out = append(out, r)
+		}
+	}
+	if len(out) == 0 && t.near && p.lookedAtAll {
+		// Everybody was told to leave the little that is left to faster
+		// peers. Whoever would really bring it first takes it.
+		if pr := p.earliest(now, idle); pr != nil {
+			t.near = false
+			t.keys = 1
+			if r, ok := p.lease(now, pr, t); ok {
 				out = append(out, r)
 			}
 		}
-		if p.nWanted > 0 && len(out) == 0 && t.near && p.lookedAtAll {
-			// Everybody was told to leave the little that is left to faster
-			// peers. Whoever would really bring it first takes it.
-			if pr := p.earliest(now, idle); pr != nil {
-				t.near = false
-				t.keys = 1
-				if r, ok := p.lease(now, pr, t); ok {
-					out = append(out, r)
-				}
-			}
-		}
 	}
-	if p.nWanted == 0 {
-		mark(idle, WhyNothingWanted)
-		out = p.hedge(now, idle, out)
-	}
-	return out
+	return p.hedge(now, idle, out)
 }
 
 func mark[P, K comparable](peers []*peer[P, K], why Why) {
@@ -81,13 +84,35 @@ func (p *Pool[P, K]) hasRoom(pr *peer[P, K]) bool {
 		pr.limit = WhyTransferring
 		return false
 	}
-	room := pr.room(&p.cfg) - pr.booked
-	_, size := pr.requestSize(&p.cfg)
-	if room <= 0 || room < size/2 {
+	if room := pr.room(&p.cfg) - pr.booked; room <= 0 || room < pr.requestBytes(&p.cfg)/2 {
 		pr.limit = WhyTransferring
 		return false
 	}
 	return true
+}
+
+// choose picks the class of the next request for a peer: of those that it serves, the
+// one in which something has the lowest rank. If there is none, it says why.
+func (p *Pool[P, K]) choose(now time.Time, pr *peer[P, K]) (best Class, why Why) {
+	why = WhyNothingWanted
+	var lowest int64
+	for n := range p.classes {
+		c, s := &p.classes[n], &pr.services[n]
+		if !s.offered || c.stats.Wanted == 0 {
+			continue
+		}
+		if s.blocked == c.added || now.Before(s.restUntil) {
+			if why == WhyNothingWanted {
+				why = WhyLacking
+			}
+			continue
+		}
+		i, _ := p.peekReady(c)
+		if rank := p.entries[i].rank; why != WhyUnknown || rank < lowest {
+			best, why, lowest = Class(n), WhyUnknown, rank
+		}
+	}
+	return best, why
 }
 
 // tail is the outlook on the end of the download.
@@ -108,8 +133,17 @@ func (p *Pool[P, K]) tail(now time.Time) (t tail) {
 		return t
 	}
 	t.median = o.median
-	left := int64(float64(p.nWanted)*p.meanSize) + p.bytesInFlight
-	t.finish = o.sum.duration(left)
+	// All peers do all that is left, and those of each class what is left of it.
+	var all int64
+	for n := range p.classes {
+		c := &p.classes[n]
+		left := int64(float64(c.stats.Wanted)*c.meanSize) + c.booked
+		all += left
+		if o.sums[n] > 0 {
+			t.finish = max(t.finish, o.sums[n].duration(left))
+		}
+	}
+	t.finish = max(t.finish, o.sum.duration(all))
 	t.near = t.finish < tailHorizon
 	return t
 }
@@ -132,31 +166,51 @@ func (p *Pool[P, K]) lease(now time.Time, pr *peer[P, K], t tail) (Request[P, K]
 	if pr.late {
 		pr.nextProbe = now.Add(probeInterval)
 	}
-	if pr.blockedSeq == p.wantedSeq {
-		pr.limit = WhyLacking
-		return Request[P, K]{}, false
-	}
-	if p.bytesInFlight >= p.cfg.totalBytes() && pr.open > 0 {
-		pr.limit = WhyBudget
-		return Request[P, K]{}, false
-	}
-	maxKeys, maxBytes := pr.requestSize(&p.cfg)
-	if pr.rate == 0 && t.median > 0 {
-		// Where everybody is slow, a few keys are seconds of work.
-		maxBytes = (t.median * optimism).bytes(pipeTime)
-	}
-	if t.keys > 0 {
-		maxKeys = min(maxKeys, t.keys)
-	}
-	if pr.late {
-		maxKeys = 1
-	} else if allowed := pr.allowance(now, t); allowed < maxBytes {
-		if allowed < int64(p.meanSize) {
+	for {
+		n, why := p.choose(now, pr)
+		if why == WhyUnknown && p.bytesInFlight >= p.cfg.totalBytes() && pr.open > 0 {
+			why = WhyBudget
+		}
+		if why != WhyUnknown {
+			pr.limit = why
+			return Request[P, K]{}, false
+		}
+		maxKeys, maxBytes, ok := p.bounds(now, pr, n, t)
+		if !ok {
 			pr.limit = WhyTail
 			return Request[P, K]{}, false
 		}
-		maxBytes = allowed
+		if r, ok := p.fill(now, pr, n, maxKeys, maxBytes); ok {
+			return r, true
+		}
+		// It lacks all that is wanted of this class, perhaps not of another.
+		pr.services[n].blocked = p.classes[n].added
 	}
+}
+
+// bounds returns how much of a class a peer may be asked for now; it reports false if
+// that is nothing, because others bring it sooner.
+func (p *Pool[P, K]) bounds(now time.Time, pr *peer[P, K], class Class, t tail) (keys int, bytes int64, ok bool) {
+	keys, bytes = pr.requestSize(&p.cfg, class)
+	if pr.rate == 0 && t.median > 0 {
+		// Where everybody is slow, a few keys are seconds of work.
+		bytes = (t.median * optimism).bytes(pipeTime)
+	}
+	if t.keys > 0 {
+		keys = min(keys, t.keys)
+	}
+	if pr.late {
+		return 1, bytes, true
+	}
+	if allowed := pr.allowance(now, t); allowed < bytes {
+		return keys, allowed, allowed >= int64(p.classes[class].meanSize)
+	}
+	return keys, bytes, true
+}
+
+// fill makes a request of what a class has in front and the peer does not lack.
+func (p *Pool[P, K]) fill(now time.Time, pr *peer[P, K], class Class, maxKeys int, maxBytes int64) (Request[P, K], bool) {
+	c := &p.classes[class]
 	var (
 		keys    []K
 		slots   []uint32
@@ -164,47 +218,46 @@ func (p *Pool[P, K]) lease(now time.Time, pr *peer[P, K], t tail) (Request[P, K]
 		bytes   int64
 	)
 	for len(keys) < maxKeys {
-		i, ok := p.popReady()
+		i, ok := p.peekReady(c)
 		if !ok {
 			break
 		}
 		e := &p.entries[i]
 		if pr.isLacking(e.key, now) {
+			p.popReady(c)
 			skipped = append(skipped, i)
 			continue
 		}
 		size := p.sizeOf(e)
 		if len(keys) > 0 && bytes+size > maxBytes {
-			p.pushReady(i)
 			break
 		}
+		p.popReady(c)
 		keys = append(keys, e.key)
 		slots = append(slots, i)
 		bytes += size
 	}
 	for _, i := range skipped {
-		p.pushReady(i)
+		p.pushReady(c, i)
 	}
 	if len(keys) == 0 {
-		pr.blockedSeq = p.wantedSeq
-		pr.limit = WhyLacking
 		return Request[P, K]{}, false
 	}
-	r := p.open(now, pr, keys, bytes)
+	r := p.open(now, pr, class, keys, bytes)
 	for _, i := range slots {
 		e := &p.entries[i]
 		e.state = inFlight
 		e.holders[0] = r
-		p.nWanted--
-		p.nInFlight++
 	}
-	return Request[P, K]{Peer: pr.name, ID: r.id, Keys: keys}, true
+	c.stats.Wanted -= len(keys)
+	c.stats.InFlight += len(keys)
+	return r.request(), true
 }
 
 // open books a request for a peer and sets its deadline.
-func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], keys []K, bytes int64) *request[P, K] {
+func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], class Class, keys []K, bytes int64) *request[P, K] {
 	p.nextID++
-	r := &request[P, K]{id: p.nextID, peer: pr, keys: keys, bytes: bytes, sent: now}
+	r := &request[P, K]{id: p.nextID, peer: pr, class: class, keys: keys, bytes: bytes, sent: now}
 	if pr.rate > 0 && !pr.late {
 		r.finish = pr.finishOf(now, bytes, 0)
 		wait := time.Duration(deadlineFactor*float64(r.finish.Sub(now))) + 4*pr.dev
@@ -226,10 +279,17 @@ func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], keys []K, bytes int64) 
 	pr.limit = WhyTransferring
 	pr.stats.Requests++
 	p.bytesInFlight += bytes
+	p.classes[class].booked += bytes
 	p.stats.Requests++
 	p.stats.Asked += uint64(len(keys))
 	p.watch(r)
 	return r
+}
+
+// unbook takes back what open has booked for the pool.
+func (p *Pool[P, K]) unbook(r *request[P, K]) {
+	p.bytesInFlight -= r.bytes
+	p.classes[r.class].booked -= r.bytes
 }
 
 func (p *Pool[P, K]) stretch(d time.Duration) time.Duration {
@@ -240,14 +300,14 @@ func (p *Pool[P, K]) stretch(d time.Duration) time.Duration {
 // one of the idle ones and not a busy one that is about to be free.
 func (p *Pool[P, K]) earliest(now time.Time, idle []*peer[P, K]) *peer[P, K] {
 	median := p.rates(now).median
-	size := int64(p.meanSize)
 	var best *peer[P, K]
 	var at time.Time
 	for _, pr := range p.order {
-		if pr.late || pr.blockedSeq == p.wantedSeq || now.Before(pr.restUntil) {
+		class, why := p.choose(now, pr)
+		if pr.late || why != WhyUnknown {
 			continue
 		}
-		if f := pr.finishOf(now, size, median*optimism); best == nil || f.Before(at) {
+		if f := pr.finishOf(now, int64(p.classes[class].meanSize), median*optimism); best == nil || f.Before(at) {
 			best, at = pr, f
 		}
 	}
@@ -255,104 +315,4 @@ func (p *Pool[P, K]) earliest(now time.Time, idle []*peer[P, K]) *peer[P, K] {
 		return best
 	}
 	return nil
-}
-
-// hedgeDue reports whether the time has come to look at the tail again.
-func (p *Pool[P, K]) hedgeDue(now time.Time) bool {
-	return p.nWanted == 0 && p.nInFlight > 0 && p.cfg.duplicates() > 0 && !now.Before(p.nextHedge)
-}
-
-// hedge moves the last keys: while nothing is left to hand out, an idle peer is
-// asked for what another will bring clearly later. Only here is anything asked
-// of two peers at once, within the budget.
-func (p *Pool[P, K]) hedge(now time.Time, idle []*peer[P, K], out []Request[P, K]) []Request[P, K] {
-	if !p.hedgeDue(now) {
-		return out
-	}
-	p.nextHedge = now.Add(hedgeInterval)
-	busy := p.busy(now)
-	for _, pr := range idle {
-		if pr.late || pr.open > 0 || pr.rate == 0 {
-			continue
-		}
-		var keys []K
-		var bytes int64
-		for len(busy) > 0 {
-			var more bool
-			keys, bytes, more = p.movable(now, pr, busy[0].peer, busy[0].finish)
-			if len(keys) > 0 || more {
-				break
-			}
-			busy = busy[1:] // all of its keys are asked of somebody else too
-		}
-		if len(keys) == 0 {
-			continue
-		}
-		r := p.open(now, pr, keys, bytes)
-		for _, k := range keys {
-			p.entries[p.index[k]].holders[1] = r
-		}
-		p.tokens -= float64(bytes)
-		p.stats.Hedged += uint64(len(keys))
-		out = append(out, Request[P, K]{Peer: pr.name, ID: r.id, Keys: keys})
-	}
-	return out
-}
-
-// booking is a peer with open requests, and when it will have answered them.
-type booking[P, K comparable] struct {
-	peer   *peer[P, K]
-	finish time.Time
-}
-
-// busy lists the peers that have work, the one that will be done last first.
-func (p *Pool[P, K]) busy(now time.Time) (list []booking[P, K]) {
-	median := p.rates(now).median
-	for _, pr := range p.order {
-		if pr.open == 0 {
-			continue
-		}
-		finish := pr.finishOf(now, 0, median)
-		if pr.late {
-			finish = pr.head().deadline // nothing speaks for less
-		}
-		list = append(list, booking[P, K]{pr, finish})
-	}
-	slices.SortStableFunc(list, func(a, b booking[P, K]) int { return b.finish.Compare(a.finish) })
-	return list
-}
-
-// movable picks, from the end of a slow peer's queue, keys that to would bring
-// clearly sooner. It reports whether there are more that somebody could take over.
-func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Time) (keys []K, bytes int64, more bool) {
-	maxKeys, maxBytes := to.requestSize(&p.cfg)
-	maxBytes = min(maxBytes, int64(p.tokens))
-	maxKeys = min(maxKeys, (from.keys+1)/2)
-	left := finish.Sub(now)
-	for q := len(from.queue) - 1; q >= 0; q-- {
-		r := from.queue[q]
-		for k := len(r.keys) - 1; k >= 0; k-- {
-			i, ok := p.index[r.keys[k]]
-			if !ok {
-				continue
-			}
-			e := &p.entries[i]
-			if e.state != inFlight || e.holders[1] != nil || e.holders[0] != r {
-				continue
-			}
-			if to.isLacking(e.key, now) {
-				more = true
-				continue
-			}
-			size := p.sizeOf(e)
-			sooner := to.finishOf(now, bytes+size, 0).Sub(now)
-			if len(keys) == maxKeys || bytes+size > maxBytes ||
-				float64(sooner) > hedgeGain*float64(left) || left-sooner < hedgeMin {
-				return keys, bytes, true
-			}
-			keys = append(keys, e.key)
-			bytes += size
-		}
-	}
-	return keys, bytes, more
 }

@@ -72,7 +72,7 @@ func newWorld(t testing.TB, cfg pool.Config, size int) *world {
 func (w *world) add(p *simPeer) *simPeer {
 	p.id = len(w.peers)
 	w.peers = append(w.peers, p)
-	w.pool.Join(w.now, p.id)
+	w.pool.Join(w.now, p.id, 0)
 	return p
 }
 
@@ -197,7 +197,7 @@ func TestEfficiency(t *testing.T) {
 			}
 			n := int(sum * 10 / float64(tt.size)) // ten seconds of work
 			for k := range n {
-				w.pool.Want(k, int64(k), 0)
+				w.pool.Want(0, k, int64(k), 0)
 			}
 			took := w.run(10 * time.Minute)
 			s := w.pool.Stats()
@@ -254,7 +254,7 @@ func TestFaults(t *testing.T) {
 				tt.spoil(w, i, w.add(&simPeer{rate: 20 * mbit, delay: 25 * time.Millisecond}))
 			}
 			for k := range 20_000 {
-				w.pool.Want(k, int64(k), 0)
+				w.pool.Want(0, k, int64(k), 0)
 			}
 			took := w.run(10 * time.Minute)
 			// The ideal: what each peer could have brought until its fault,
@@ -315,7 +315,7 @@ func TestReplay(t *testing.T) {
 		}
 		w.add(&simPeer{rate: 5 * mbit, delay: 10 * time.Millisecond})
 		for k := range 3000 {
-			w.pool.Want(k, int64(k), 0)
+			w.pool.Want(0, k, int64(k), 0)
 		}
 		w.run(time.Hour)
 		return w.trace

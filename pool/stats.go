@@ -20,12 +20,25 @@ type Stats struct {
 	InFlightBytes, HeldBytes int64 // expected, arrived
 	DuplicateTokens          int64 // bytes that may still be asked again
 	LinkFactor               float64
+
+	Classes [MaxClasses]ClassStats
+}
+
+// ClassStats counts what a pool has done in one class.
+type ClassStats struct {
+	Wanted, InFlight, Held int // keys, at present
+	Useful, UsefulBytes    uint64
 }
 
 // Stats returns the counters and the present state.
 func (p *Pool[P, K]) Stats() Stats {
 	s := p.stats
-	s.Wanted, s.InFlight, s.Held = p.nWanted, p.nInFlight, p.nHeld
+	for c := range p.classes {
+		s.Classes[c] = p.classes[c].stats
+		s.Wanted += s.Classes[c].Wanted
+		s.InFlight += s.Classes[c].InFlight
+		s.Held += s.Classes[c].Held
+	}
 	s.InFlightBytes, s.HeldBytes = p.bytesInFlight, p.bytesHeld
 	s.DuplicateTokens = int64(p.tokens)
 	s.LinkFactor = p.linkFactor

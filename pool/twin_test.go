@@ -19,7 +19,11 @@ type twin struct {
 	holders  map[int]map[uint64]bool    // key to the requests that it is in flight in
 	requests map[uint64]*twinRequest    // unanswered ones
 	open     map[string]map[uint64]bool // by peer
+	serves   map[string][]pool.Class    // by peer
 }
+
+// classOf is the class in which a key is wanted.
+func classOf(key int) pool.Class { return pool.Class(key / 20 % 3) }
 
 type twinRequest struct {
 	peer string
@@ -28,7 +32,7 @@ type twinRequest struct {
 }
 
 func newTwin() *twin {
-	return &twin{map[int]string{}, map[int]map[uint64]bool{}, map[uint64]*twinRequest{}, map[string]map[uint64]bool{}}
+	return &twin{map[int]string{}, map[int]map[uint64]bool{}, map[uint64]*twinRequest{}, map[string]map[uint64]bool{}, map[string][]pool.Class{}}
 }
 
 func (w *twin) reserved(r pool.Request[string, int]) error {
@@ -38,12 +42,18 @@ func (w *twin) reserved(r pool.Request[string, int]) error {
 	if len(r.Keys) == 0 {
 		return fmt.Errorf("request without keys")
 	}
+	if !slices.Contains(w.serves[r.Peer], r.Class) {
+		return fmt.Errorf("%s is asked for class %d, and serves %v", r.Peer, r.Class, w.serves[r.Peer])
+	}
 	seen := map[int]bool{}
 	for _, k := range r.Keys {
 		if seen[k] {
 			return fmt.Errorf("key %d twice in one request", k)
 		}
 		seen[k] = true
+		if classOf(k) != r.Class {
+			return fmt.Errorf("key %d of class %d in a request of class %d", k, classOf(k), r.Class)
+		}
 		switch w.state[k] {
 		case "wanted":
 		case "in flight":
@@ -56,8 +66,8 @@ func (w *twin) reserved(r pool.Request[string, int]) error {
 				}
 			}
 			for other, s := range w.state {
-				if s == "wanted" {
-					return fmt.Errorf("key %d asked twice while %d waits", k, other)
+				if s == "wanted" && slices.Contains(w.serves[r.Peer], classOf(other)) {
+					return fmt.Errorf("key %d asked twice of %s while %d waits", k, r.Peer, other)
 				}
 			}
 		default:
@@ -99,6 +109,14 @@ func (w *twin) leave(peer string) {
 		delete(w.requests, id)
 	}
 	delete(w.open, peer)
+	delete(w.serves, peer)
+}
+
+func (w *twin) join(peer string, classes []pool.Class) {
+	if w.open[peer] == nil {
+		w.open[peer] = map[uint64]bool{}
+		w.serves[peer] = classes
+	}
 }
 
 func (w *twin) late(peer string) {
@@ -162,6 +180,8 @@ func agreeWithTwin(t *rapid.T) {
 		p     = pool.New[string, int](pool.Config{HeldBytes: 100_000})
 		w     = newTwin()
 		names = []string{"a", "b", "c", "d"}
+
+		everything = []pool.Class{0, 1, 2}
 	)
 	step := func() {
 		for _, l := range p.Expire(now) {
@@ -179,6 +199,17 @@ func agreeWithTwin(t *rapid.T) {
 		if s.Wanted != wanted || s.InFlight != flying || s.Held != held {
 			t.Fatalf("pool has %d wanted, %d in flight, %d held; the twin %d, %d, %d",
 				s.Wanted, s.InFlight, s.Held, wanted, flying, held)
+		}
+		for c := range everything {
+			var mine [3]int
+			for k, s := range w.state {
+				if classOf(k) == pool.Class(c) {
+					mine[slices.Index([]string{"wanted", "in flight", "held"}, s)]++
+				}
+			}
+			if got := s.Classes[c]; [3]int{got.Wanted, got.InFlight, got.Held} != mine {
+				t.Fatalf("class %d: pool has %+v; the twin %v", c, got, mine)
+			}
 		}
 		if len(w.open) == 0 && s.InFlightBytes != 0 || s.InFlightBytes < 0 || s.HeldBytes < 0 {
 			t.Fatalf("bytes are wrong: %+v", s)
@@ -226,10 +257,9 @@ func agreeWithTwin(t *rapid.T) {
 	t.Repeat(map[string]func(*rapid.T){
 		"join": func(t *rapid.T) {
 			n := rapid.SampledFrom(names).Draw(t, "peer")
-			p.Join(now, n)
-			if w.open[n] == nil {
-				w.open[n] = map[uint64]bool{}
-			}
+			classes := rapid.SliceOfDistinct(rapid.SampledFrom(everything), rapid.ID[pool.Class]).Draw(t, "serves")
+			p.Join(now, n, classes...)
+			w.join(n, classes)
 			step()
 		},
 		"leave": func(t *rapid.T) {
@@ -241,7 +271,7 @@ func agreeWithTwin(t *rapid.T) {
 		"want": func(t *rapid.T) {
 			from := rapid.IntRange(0, 300).Draw(t, "from")
 			for k := from; k < from+rapid.IntRange(1, 60).Draw(t, "n"); k++ {
-				if isNew := p.Want(k, int64(rapid.IntRange(-1, 400).Draw(t, "rank")), 0); isNew != (w.state[k] == "") {
+				if isNew := p.Want(classOf(k), k, int64(rapid.IntRange(-1, 400).Draw(t, "rank")), 0); isNew != (w.state[k] == "") {
 					t.Fatalf("Want(%d) says new: %v", k, isNew)
 				}
 				if w.state[k] == "" {
@@ -303,6 +333,17 @@ func agreeWithTwin(t *rapid.T) {
 			delete(w.holders, k)
 			step()
 		},
+		"cancel all": func(t *rapid.T) {
+			class := rapid.SampledFrom(everything).Draw(t, "class")
+			p.CancelWanted(class)
+			for k, s := range w.state {
+				if s != "held" && classOf(k) == class {
+					delete(w.state, k)
+					delete(w.holders, k)
+				}
+			}
+			step()
+		},
 		"wait": func(t *rapid.T) {
 			now = now.Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond)
 			step()
@@ -326,8 +367,8 @@ func agreeWithTwin(t *rapid.T) {
 			delete(w.state, k)
 		}
 	}
-	p.Join(now, "honest")
-	w.open["honest"] = map[uint64]bool{}
+	p.Join(now, "honest", everything...)
+	w.join("honest", everything)
 	for range 10_000 {
 		step()
 		if p.Len() == 0 {

@@ -17,7 +17,7 @@ func PoolMemory(keys int) int64 {
 	runtime.ReadMemStats(&before)
 	p := pool.New[int, key](pool.Config{})
 	for i := range keys {
-		p.Want(keyOf(i), int64(i), 0)
+		p.Want(blocks, keyOf(i), int64(i), 0)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)

@@ -26,6 +26,9 @@ type shoalPeer struct {
 	late int64 // and when it was last late
 }
 
+// blocks is the class of all that is fetched.
+const blocks pool.Class = 0
+
 // key has the size of a hash, because maps care.
 type key [32]byte
 
@@ -50,7 +53,7 @@ func (s *shoal) Join(now time.Duration, peer int) {
 	}
 	n := s.Network.Received(peer)
 	s.peers[peer] = &shoalPeer{n, n}
-	s.pool.Join(epoch.Add(now), peer)
+	s.pool.Join(epoch.Add(now), peer, blocks)
 }
 
 func (s *shoal) Leave(_ time.Duration, peer int) {
@@ -127,10 +130,10 @@ func (s *shoal) feed() {
 	if s.known > 0 {
 		most = min(most, walkAhead)
 	}
-	if s.pool.Wanted() > most/2 {
+	if s.pool.Wanted(blocks) > most/2 {
 		return
 	}
-	for s.pool.Wanted() < most {
+	for s.pool.Wanted(blocks) < most {
 		var block int
 		switch {
 		case s.old >= s.young, s.known > 0 && s.young == s.known:
@@ -143,7 +146,7 @@ func (s *shoal) feed() {
 			s.old++
 		}
 		s.rank++
-		s.pool.Want(keyOf(block), s.rank, 0)
+		s.pool.Want(blocks, keyOf(block), s.rank, 0)
 	}
 }
 

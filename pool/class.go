@@ -1,0 +1,49 @@
+package pool
+
+import "time"
+
+// Class is a kind of content: blocks, receipts, chunks of files. One message of a
+// network protocol carries one kind, and not every peer serves every kind.
+type Class uint8
+
+// MaxClasses bounds the classes: a class is below it. There are as many as there are
+// kinds of content; every peer and every outlook has an entry for each, and every
+// request looks at the head of each, so ten times as many would show.
+const MaxClasses = 4
+
+// class is what the pool knows of a kind of content.
+type class struct {
+	ready    heap[uint32] // wanted slots by rank; may hold stale ones
+	added    uint64       // counts additions to the wanted set
+	meanSize float64      // moving average of what a key weighs
+	booked   int64        // bytes in flight, by expectation
+	dry      bool         // nothing was left to be wanted by the last Reserve
+	stats    ClassStats
+}
+
+// sizeGain is the weight of a new size in the moving average: sizes change with the
+// height of a chain, but not from one block to the next.
+const sizeGain = 0.02
+
+// learn takes a key of the class that has arrived.
+func (c *class) learn(size int) {
+	c.stats.Useful++
+	c.stats.UsefulBytes += uint64(size)
+	c.meanSize += sizeGain * (float64(size) - c.meanSize)
+}
+
+// inTail reports whether all that is left of the class has been handed out.
+func (c *class) inTail() bool { return c.stats.Wanted == 0 && c.stats.InFlight > 0 }
+
+// service is what the pool knows of a peer in one class.
+type service struct {
+	offered bool // it serves the class at all
+
+	capKeys  int   // most keys that it answers at once, 0 if not known
+	capBytes int64 // most bytes that it answers at once, 0 if not known
+
+	empty     int       // answers in a row that had nothing
+	restUntil time.Time // no work before, because of them
+
+	blocked uint64 // class.added when nothing was eligible for it
+}
