@@ -27,6 +27,8 @@ type Config struct {
 	Chain Chain
 	// Handler is told what comes in.
 	Handler Handler
+	// Exchange switches the content exchange on; nil: it is off, as it was in 2014.
+	Exchange *Exchange
 	// Admit decides whether the session may go on; nil admits everybody. It
 	// returns a *Violation or a *Disconnected that says why not. It is asked
 	// where the specification (8.1) looks for duplicates: when the other side's

@@ -18,6 +18,11 @@
 // in, first out, and by hash: a block that was never asked for is an
 // announcement and closes nothing (A13).
 //
+// Content of other kinds than blocks is exchanged with peers that have announced
+// that they do, if [Config.Exchange] is set (docs/content-exchange.md). A Content
+// answers the oldest GetContent, place by place, and all of it is checked against
+// its addresses before anybody hears of it.
+//
 // What this package does not do: it does not decide what to ask for, does not
 // check blocks beyond their hash, and does not dial or listen.
 package peer

@@ -28,6 +28,8 @@ func FuzzZ5Session(f *testing.F) {
 		frames(hashes(9, 8), hashes()),
 		frames(hashes(9, 8, 7, 6, 5, 4)),
 		frames(wire.GetBlocks{HashList: hashList(1, 2, 1000, 1)}, wire.GetBlockHashes{Start: toyHash(9), Max: 1 << 63}),
+		frames(getThings(2, 3), things(1, -1), things(), things(7)),
+		frames(things(-1, 2, 3), things(4)),
 		frames(wire.Disconnect{Reason: 4}, wire.Ping{}),
 		unhex("2240089100000003c20100"),
 		unhex("2240089100000003c213c0"),
@@ -36,9 +38,10 @@ func FuzzZ5Session(f *testing.F) {
 	} {
 		f.Add(seed, byte(i), byte(i*37))
 		f.Add(append(frames(hello()), seed...), byte(i), byte(i*37|8))
+		f.Add(seed, byte(i), byte(0x11))
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, piece, how byte) {
-		reads, closes, pauses, greets := how&1 > 0, how&2 > 0, how&4 > 0, how&8 == 0
+		reads, closes, pauses, greets, exchanges := how&1 > 0, how&2 > 0, how&4 > 0, how&8 == 0, how&16 > 0
 		inBubble(t, func(t *testing.T) {
 			l := &listener{heard: make(chan string, 1<<14)}
 			l.then = func(s *Session, _ *Answer) {
@@ -46,6 +49,10 @@ func FuzzZ5Session(f *testing.F) {
 					s.GetBlocks(1, toyHashes(1, 2, 3))
 					s.GetBlocks(2, toyHashes(4, 5, 6))
 					s.GetHashes(toyHash(10), 3)
+					if s.Exchanges() {
+						s.GetContent(3, wire.ContentChunk, thingAddrs(1, 2))
+						s.GetContent(4, wire.ContentChunk, thingAddrs(3))
+					}
 				}
 				if len(l.heard) > cap(l.heard)/2 {
 					for len(l.heard) > 1 {
@@ -54,7 +61,9 @@ func FuzzZ5Session(f *testing.F) {
 				}
 			}
 			ours, theirs := memPipe(1000)
-			s := New(ours, true, testConfig(ourNode, toyChain{top: 40, pad: 500}, l))
+			cfg := testConfig(ourNode, toyChain{top: 40, pad: 500}, l)
+			cfg.Exchange = toyExchange(l, thingSource{payload: evenThings})
+			s := New(ours, true, cfg)
 			result := make(chan error, 1)
 			go func() { result <- s.Run(t.Context()) }()
 
@@ -62,7 +71,11 @@ func FuzzZ5Session(f *testing.F) {
 			go func() {
 				defer func() { done <- true }()
 				if greets {
-					if _, err := theirs.Write(wire.AppendFrame(nil, hello())); err != nil {
+					h := hello()
+					if exchanges {
+						h.Caps |= wire.CapContent
+					}
+					if _, err := theirs.Write(wire.AppendFrame(nil, h)); err != nil {
 						return
 					}
 				}
@@ -102,7 +115,7 @@ func FuzzZ5Session(f *testing.F) {
 			if l.left != l.joined || l.joined > 1 || l.wrong != "" || l.left == 1 && l.cause != cause {
 				t.Errorf("joined %d times, left %d times, %s, %v and %v", l.joined, l.left, l.wrong, l.cause, cause)
 			}
-			if s.mu.pongs > maxPongs || len(s.mu.serve) > maxPending+1 || s.mu.serveBytes > maxPendingBytes+wire.MaxHashes*33+100 || len(s.mu.ours) > 3 {
+			if s.mu.pongs > maxPongs || len(s.mu.serve) > maxPending+1 || s.mu.serveBytes > maxPendingBytes+wire.MaxHashes*33+100 || len(s.mu.ours) > 5 {
 				t.Errorf("%d pongs, %d requests, %d of ours wait", s.mu.pongs, len(s.mu.serve), len(s.mu.ours))
 			}
 			theirs.Close()

@@ -56,6 +56,8 @@ func (l *limiter) delay(request wire.Message, now time.Time) time.Duration {
 	switch r := request.(type) {
 	case wire.GetBlocks:
 		work += r.Len()
+	case wire.GetContent:
+		work += r.Len()
 	case wire.GetBlockHashes:
 		work += int(min(r.Max, serveHashes)) / hashesForWork
 	}

@@ -39,6 +39,13 @@ func (s *Session) receive(ctx context.Context, m wire.Message) error {
 		return s.hashes(ctx, m)
 	case wire.Blocks:
 		return s.blocks(ctx, m)
+	case wire.GetContent:
+		if s.Exchanges() { // else it is as any message that nobody knows
+			m.HashList = slices.Clone(m.HashList)
+			return s.put(m)
+		}
+	case wire.Content:
+		return s.content(ctx, m)
 	}
 	if err := s.limit.unasked(wire.FrameSize(m), time.Now()); err != nil {
 		return err
@@ -108,17 +115,21 @@ func (s *Session) hashes(ctx context.Context, m wire.BlockHashes) error {
 	return nil
 }
 
-// blocks takes a Blocks: an answer, an announcement, or both in one.
-func (s *Session) blocks(ctx context.Context, m wire.Blocks) error {
-	at := time.Now()
-	list := m.RawList
-	if len(list) > 0 { // a view over the reader's buffer, which becomes the handler's
+// keep makes a view over the reader's buffer the caller's.
+func (s *Session) keep(list []byte) []byte {
+	if len(list) > 0 {
 		if buf := s.in.Detach(); cap(buf) > 2*len(buf) {
 			list = slices.Clone(list) // too much buffer for it
 			s.in.Recycle(buf)
 		}
 	}
-	raws := slices.Collect(list.All())
+	return list
+}
+
+// blocks takes a Blocks: an answer, an announcement, or both in one.
+func (s *Session) blocks(ctx context.Context, m wire.Blocks) error {
+	at := time.Now()
+	raws := slices.Collect(wire.RawList(s.keep(m.RawList)).All())
 	hashes, err := s.cfg.Hashes(make([]common.Hash, 0, len(raws)), raws...)
 	if err != nil {
 		return &Violation{Reason: wire.ReasonBadProtocol, What: "a block that is none", Err: err}

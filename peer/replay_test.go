@@ -183,6 +183,7 @@ func TestServeRecorded(t *testing.T) {
 			handler := new(counter)
 			cfg := testConfig(ourNode, c, handler)
 			cfg.Genesis = c.genesis
+			cfg.Exchange = toyExchange(nil, nil) // which that client must not notice
 			cfg.Status = func() Status { return Status{Head: c.head} }
 			sent, _ := replay(t, stream, cfg)
 

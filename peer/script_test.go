@@ -237,6 +237,17 @@ func show(m wire.Message) string {
 			hs = append(hs, h)
 		}
 		text += showHashes(hs)
+	case wire.GetContent:
+		text += fmt.Sprintf(" %v:%s", m.Kind, showThings(slices.Collect(m.All())))
+	case wire.Content:
+		text += fmt.Sprintf(" %v:", m.Kind)
+		for p := range m.Payloads.All() {
+			if len(p) == 0 {
+				text += " -"
+			} else {
+				text += showThings([]common.Hash{chain.Keccak256(p)})
+			}
+		}
 	}
 	return text
 }

@@ -50,6 +50,8 @@ type Session struct {
 		serveBytes   int
 		asked        asked
 		hashRequests []hashRequest
+
+		contentRequests []contentRequest // not yet answered, oldest first
 	}
 
 	unsolicited int // reader only

@@ -31,9 +31,13 @@ func (s *Session) write(ctx context.Context, greeted <-chan struct{}) error {
 // queued.
 func (s *Session) writeQueue(ctx context.Context, greeted <-chan struct{}) error {
 	status := s.cfg.Status()
+	caps := wire.CapPeers | wire.CapTransactions | wire.CapChain
+	if s.cfg.Exchange != nil {
+		caps |= wire.CapContent
+	}
 	err := s.out.Write(wire.Hello{
 		Version: wire.Version, Network: *uint256.NewInt(s.cfg.Network), Client: s.cfg.Client,
-		Caps: wire.CapPeers | wire.CapTransactions | wire.CapChain, Port: s.cfg.Port, Node: s.cfg.Node,
+		Caps: caps, Port: s.cfg.Port, Node: s.cfg.Node,
 		TD: status.TD, Best: status.Head, Genesis: s.cfg.Genesis,
 	})
 	if err != nil {
@@ -146,6 +150,8 @@ func (s *Session) answer(request wire.Message) (wire.Message, error) {
 			return nil, fmt.Errorf("peer: serving blocks: %w", err)
 		}
 		return wire.Blocks{RawList: blocks}, nil
+	case wire.GetContent:
+		return s.answerContent(r)
 	case wire.GetPeers:
 		return wire.Peers{}, nil
 	case wire.GetTransactions:
