@@ -36,6 +36,6 @@ func (l *loop) wake() {
 	}
 	later(&l.aimAgain)
 	if p := l.plan; p != nil {
-		later(&p.deadline, &p.pause, &p.moved, &p.stalled)
+		later(&p.deadline, &p.pause, &p.moved, &p.stalled, &p.turn.began, &p.turn.until)
 	}
 }

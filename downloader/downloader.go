@@ -87,6 +87,7 @@ type loop struct {
 	target   *target               // the chain whose head is being checked
 	aiming   *peerState            // whose head block is waited for, nil if nobody's
 	aimAgain time.Time             // when to look for another one meanwhile
+	round    int                   // of turns, see turn.go
 	plan     *plan                 // the chain that is being fetched
 	places   map[common.Hash]place // of the blocks that the pool fetches for the plan
 	bad      map[common.Hash]bool  // heads of chains that break a rule
@@ -119,7 +120,12 @@ type peerState struct {
 	ask       headAsk   // for it
 	spent     bool      // the claim has been followed or was not good
 	failures  int       // times that the claim has come to nothing
-	passed    int       // times that it was put behind another one
+	passed    int       // times that it was put behind another one, because nothing came
+	unproven  bool      // nothing came of the claim when it was last followed
+	round     int       // when its claim has its next turn
+	turns     int       // that its claim has had, up to maxTurns
+	yield     float64   // of the last one, in bytes of blocks a second
+	brought   bool      // a block in the present turn
 	retryAt   time.Time // when it is tried again
 	heads     uint64    // head blocks that it brought, which no pool knows of
 	headBytes uint64
@@ -269,6 +275,9 @@ func (l *loop) decide() (again bool, err error) {
 	if err := l.unstick(); err != nil {
 		return false, err
 	}
+	if err := l.endTurn(); err != nil {
+		return false, err
+	}
 	if err := l.aim(); err != nil {
 		return false, err
 	}
@@ -330,7 +339,7 @@ type joined struct {
 }
 
 func (m joined) apply(l *loop) error {
-	p := &peerState{Peer: m.peer, claim: m.claim, sent: m.claim.Head}
+	p := &peerState{Peer: m.peer, claim: m.claim, sent: m.claim.Head, round: l.round + 1}
 	l.peers[m.peer] = p
 	l.order = append(l.order, p)
 	l.pool.Join(l.now, m.peer, blocks)

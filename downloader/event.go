@@ -79,7 +79,12 @@ type Abandoned struct {
 
 // Settled: nothing is left to do, no connected peer offers more than we have. It
 // is sent each time that state is reached, after a Progress.
-type Settled struct{ Head store.Head }
+type Settled struct {
+	Head store.Head
+	// Unproven is how many connected peers claim more and have brought nothing of
+	// it when they were asked. They are asked again.
+	Unproven int
+}
 
 // Joined and Left: a peer has come or gone, after having contributed this.
 type (

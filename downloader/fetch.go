@@ -121,6 +121,7 @@ func (m checked) apply(l *loop) error {
 		l.toWrite = append(l.toWrite, store.Record{Hash: b.Hash, Number: m.blocks[i].Number, Raw: b.Raw})
 		if at, ok := l.places[b.Hash]; ok {
 			delete(l.places, b.Hash)
+			l.came(m.task.peer, len(b.Raw))
 			if _, err := l.located(m.blocks[i], at); err != nil {
 				return err
 			}

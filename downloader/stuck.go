@@ -16,8 +16,8 @@ func (l *loop) watch() {
 	if l.now.Sub(since) < stallTimeout || len(l.toWrite) > 0 || l.writing {
 		return
 	}
-	if s := l.pool.Stats().Classes[blocks]; p.Complete && s.Wanted+s.InFlight == 0 {
-		return // it is the linker's turn
+	if l.linking() {
+		return
 	}
 	var idle []string
 	for _, c := range l.order {
@@ -55,29 +55,31 @@ func (l *loop) unstick() error {
 		p.moved = l.now // it has arrived: the disk is slow, or a check
 		return nil
 	}
-	head := l.store.Head()
-	other, claimed := false, false
-	for _, c := range l.order {
-		claimed = claimed || c.claim.Head == p.Head
-		other = other || c.claim.Head != p.Head && l.offers(c, head) && !l.bad[c.claim.Head] && !l.now.Before(c.retryAt)
+	other, err := l.rival(func(*peerState) bool { return true })
+	if err != nil {
+		return err
 	}
 	stuck := l.now.Sub(p.moved) >= stuckTimeout
 	if !stuck && (!other || l.expecting()) {
 		return nil
 	}
-	if !other && !claimed {
-		return l.settled(head)
-	}
+	claimed := false
 	for _, c := range l.order {
-		if c.claim.Head != p.Head {
+		if !l.stands(c) {
 			continue
 		}
+		claimed = true
 		if stuck {
 			l.disappoint(c, "the chain that it claims cannot be fetched from anybody")
 			continue
 		}
+		c.unproven = true
 		c.retryAt = l.now.Add(claimRetry << min(c.passed, maxPassed))
 		c.passed++
+	}
+	if !other && !claimed {
+		p.unproven = true
+		return nil
 	}
 	return l.closePlan(Abandoned{p.Head, "nobody has brought anything of it for some time"})
 }

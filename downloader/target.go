@@ -28,24 +28,30 @@ type headAsk struct {
 }
 
 // aim chooses the next chain when none is being fetched: of the peers that claim
-// more than we have and whose head is not linked here, the one that claims the
-// most (A17, A42). The head blocks of those that claim less are asked for too
+// more than we have and whose head is not linked here, whose turn it is, and of those
+// the one that claims the most (A17, A42). The head blocks of those that claim less are asked for too
 // while the better ones are silent, each after half as long a wait as the one
 // before: a crowd of peers that promise much and send nothing costs two seconds.
 func (l *loop) aim() error {
 	l.aiming = nil
 	l.overdueHeads()
+	head := l.store.Head()
+	if unproven, over := l.over(head); over {
+		if err := l.settled(head, unproven); err != nil {
+			return err
+		}
+	} else {
+		l.settle = false
+	}
 	if l.plan != nil || l.target != nil {
 		return nil
 	}
-	head := l.store.Head()
-	candidates, waiting, err := l.candidates(head)
+	candidates, err := l.candidates(head)
 	if err != nil {
 		return err
 	}
 	patience := headPatience
 	for _, p := range candidates {
-		l.settle = false
 		raw := p.raw
 		if raw == nil {
 			if raw, err = l.store.AppendRaw(nil, p.claim.Head); err != nil && !isMissing(err) {
@@ -73,21 +79,32 @@ func (l *loop) aim() error {
 		patience /= 2
 	}
 	l.aimAgain = l.now.Add(headTimeout)
-	if waiting || len(candidates) > 0 {
-		return nil
-	}
-	return l.settled(head)
+	return nil
 }
 
-// candidates returns the peers whose claims can be followed now, the highest first.
-// It reports whether there are others for which it is too early.
-func (l *loop) candidates(head store.Head) (list []*peerState, waiting bool, err error) {
+// over reports whether nothing is left to do but to look again at what nobody could
+// show so far: so many peers claim more than we have.
+func (l *loop) over(head store.Head) (unproven int, over bool) {
+	if l.target != nil || l.plan != nil && !l.plan.unproven {
+		return 0, false
+	}
 	for _, p := range l.order {
 		switch {
 		case !l.offers(p, head):
-			continue
-		case l.now.Before(p.retryAt):
-			waiting = true
+		case !p.unproven:
+			return 0, false
+		default:
+			unproven++
+		}
+	}
+	return unproven, true
+}
+
+// candidates returns the peers whose claims can be followed now, in turn.
+func (l *loop) candidates(head store.Head) (list []*peerState, err error) {
+	for _, p := range l.order {
+		switch {
+		case !l.offers(p, head) || l.now.Before(p.retryAt):
 			continue
 		case l.bad[p.claim.Head]:
 			p.spent = true
@@ -95,7 +112,7 @@ func (l *loop) candidates(head store.Head) (list []*peerState, waiting bool, err
 		}
 		_, linked, err := l.store.Linked(p.claim.Head)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		if linked {
 			p.spent = true // its chain is here, and lighter than it said
@@ -103,8 +120,8 @@ func (l *loop) candidates(head store.Head) (list []*peerState, waiting bool, err
 		}
 		list = append(list, p)
 	}
-	slices.SortStableFunc(list, func(a, b *peerState) int { return b.claim.TD.Cmp(&a.claim.TD) })
-	return list, waiting, nil
+	slices.SortStableFunc(list, inTurn)
+	return list, nil
 }
 
 // overdueHeads is for the peers that have not sent the head block that they claim.
@@ -126,6 +143,7 @@ func (l *loop) overdueHeads() {
 // disappoint puts a peer's claim behind all others for a while, and drops the peer
 // when that happens again and again.
 func (l *loop) disappoint(p *peerState, why string) {
+	p.unproven = true
 	p.retryAt = l.now.Add(claimRetry)
 	if p.failures++; p.failures >= claimTries {
 		l.drop(p, &Offence{Kind: Useless, Evidence: why})
@@ -149,7 +167,7 @@ func isMissing(err error) bool {
 
 // settled tells, once, that there is nothing left to do, and lets the peers that
 // lag behind know what we have.
-func (l *loop) settled(head store.Head) error {
+func (l *loop) settled(head store.Head, unproven int) error {
 	if l.settle || l.writing || len(l.toWrite) > 0 {
 		return nil
 	}
@@ -166,7 +184,7 @@ func (l *loop) settled(head store.Head) error {
 		p.Announce(raw)
 	}
 	l.emit(l.picture())
-	l.emit(Settled{head})
+	l.emit(Settled{head, unproven})
 	return nil
 }
 

@@ -16,7 +16,8 @@ type plan struct {
 	source *peerState // who claimed it; nil after a restart, or if it has left
 	last   common.Hash
 	givers []giver // who named which hashes, youngest first
-	solo   bool    // only the source is asked: then it is clear who lies
+	turn   turn
+	solo   bool // only the source is asked: then it is clear who lies
 
 	asked    *peerState    // who was last asked for the next hashes, nil if nobody is
 	deadline time.Time     // until when nobody else is
@@ -25,7 +26,7 @@ type plan struct {
 	pause    time.Time     // when to ask again, if nobody knew
 	moved    time.Time     // when a block of it came or was found last: a hash proves nothing
 	stalled  time.Time     // when a lack of it was reported last
-	turn     int           // whose turn it is
+	next     int           // who is asked next, of the peers in their order
 	probing  bool          // the last block is being fetched to see its parent
 
 	// The pool is fed from both ends: from the young one while the walk goes
@@ -37,6 +38,7 @@ type plan struct {
 	alarm      bool   // something was wrong: all seals are checked
 	checkpoint bool   // there is a trusted hash in the list
 	trusted    uint64 // at this index
+	unproven   bool   // nothing has come of it, nor of what its source claimed before
 	blank      bool   // but for the head, nothing of it was stored when it was taken up
 }
 
@@ -98,6 +100,9 @@ func (l *loop) openPlan(source *peerState) error {
 	}
 	l.plan = &plan{Plan: sp, source: source, old: sp.Len, moved: l.now, solo: source != nil && l.suspect[sp.Head]}
 	l.plan.alarm = l.suspect[sp.Head]
+	l.plan.unproven = source != nil && source.unproven
+	l.beginTurn()
+	l.settle = false
 	l.plan.patience, l.plan.batch = hashPatience, hashesPerRequest
 	for from := uint64(0); from < sp.Len && len(l.cfg.Checkpoints) > 0 && !l.plan.checkpoint; from += scanRun {
 		hashes, err := l.store.PlanHashes(nil, from, min(from+scanRun, sp.Len))
@@ -115,7 +120,7 @@ func (l *loop) openPlan(source *peerState) error {
 	// is no need to look for each block. Not so if an earlier process has linked a
 	// part of the plan already.
 	head := l.store.Head().Number
-	l.plan.blank = l.store.Blocks() <= head+2 && l.plan.numberAt(sp.Len-1) > head
+	l.plan.blank = l.pool.Len() == 0 && l.store.Blocks() <= head+2 && l.plan.numberAt(sp.Len-1) > head
 	last, err := l.store.PlanHashes(nil, sp.Len-1, sp.Len)
 	if err != nil {
 		return err
@@ -189,12 +194,12 @@ func (l *loop) guide() *peerState {
 	p := l.plan
 	for _, patient := range []bool{false, true} {
 		for i := range l.order {
-			c := l.order[(p.turn+i)%len(l.order)]
+			c := l.order[(p.next+i)%len(l.order)]
 			if c.walk.start == p.last && l.now.Sub(c.walk.at) < hashTimeout {
 				continue // its answer may still come
 			}
 			if !c.refused && (patient || !c.slow) && (!p.solo || c == p.source) {
-				p.turn = (p.turn + i + 1) % len(l.order)
+				p.next = (p.next + i + 1) % len(l.order)
 				return c
 			}
 		}
@@ -308,6 +313,7 @@ func (l *loop) probe() error {
 			return err
 		}
 		p.probing = true
+		l.places[p.last] = place{index: p.Len - 1}
 		l.pool.Want(blocks, p.last, -1, 0)
 		return nil
 	}
@@ -377,6 +383,11 @@ func (l *loop) closePlan(e Event) error {
 	l.log.Debug("plan closed", "event", e)
 	if err := l.store.DropPlan(); err != nil {
 		return err
+	}
+	for _, c := range l.order {
+		if l.stands(c) {
+			c.round = l.round + 1
+		}
 	}
 	l.plan = nil
 	l.prepared = 0

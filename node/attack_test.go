@@ -139,6 +139,14 @@ func attacks(t testing.TB, c *branch) []attack {
 			r.claimMore()
 		}
 	}
+	// drip makes one out of a chain that nobody else has, and a pause before each block.
+	drip := func(pause time.Duration) func(*rogue) {
+		return func(r *rogue) {
+			r.elsewhere(0, 300)
+			r.most = 1
+			r.pause = func() { r.sleep(pause) }
+		}
+	}
 	falseSeals := &notary{}
 
 	return []attack{
@@ -268,11 +276,8 @@ func attacks(t testing.TB, c *branch) []attack {
 				}
 			}
 		}},
-		{name: "high TD starvation, a block every 25 seconds", spoil: func(r *rogue) {
-			r.elsewhere(0, 300)
-			r.most = 1
-			r.pause = func() { r.sleep(25 * time.Second) }
-		}},
+		{name: "high TD starvation, a block every 25 seconds", spoil: drip(25 * time.Second)},
+		{name: "high TD starvation, a block every 0.9 seconds", spoil: drip(900 * ms)},
 		{name: "A21 a false seal in the middle", guilty: lie, sealer: falseSeals, spoil: func(r *rogue) {
 			header(func(h *types.Header) { h.Extra = []byte("false") })(r)
 			falseSeals.refuse(r.chain.blocks[len(c.blocks)/2].Hash)

@@ -92,8 +92,8 @@ func TestEndlessLists(t *testing.T) {
 					t.Errorf("the heap grew by %d bytes", grown)
 				}
 				v.settled(c)
-				v.convicted(downloader.Useless, r.ip)
 				t.Logf("settling took %v", time.Since(began).Round(ms))
+				v.convicted(downloader.Useless, r.ip)
 				v.fair(r.ip)
 				v.frugal()
 				v.bounded()

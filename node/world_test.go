@@ -420,10 +420,14 @@ func (m *machine) fair(guilty ...string) {
 	}
 }
 
-// convicted fails if a host was not dropped for an offence of that kind first.
+// convicted waits until a host is dropped, and fails if that is for another kind of
+// offence.
 func (m *machine) convicted(kind downloader.Kind, ip string) {
 	m.w.Helper()
 	all := m.drops(ip)
+	for began := time.Now(); len(all) == 0 && time.Since(began) < time.Hour; all = m.drops(ip) {
+		time.Sleep(time.Second)
+	}
 	switch {
 	case len(all) == 0:
 		m.w.Errorf("%s was not dropped", ip)

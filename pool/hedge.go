@@ -105,7 +105,7 @@ func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Ti
 				continue
 			}
 			e := &p.entries[i]
-			if e.state != inFlight || e.holders[1] != nil || e.holders[0] != r {
+			if e.state != inFlight || e.last || e.holders[1] != nil || e.holders[0] != r {
 				continue
 			}
 			if to.isLacking(key, now) {

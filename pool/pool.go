@@ -23,6 +23,7 @@ type entry[P, K comparable] struct {
 	holders [2]*request[P, K] // who is asked, or was when it came; at most two, and two only in the tail
 	state   state
 	class   Class
+	last    bool // is not wanted again if nobody brings it who is asked now
 	queued  bool // stands in the heap of its class, perhaps no longer as wanted
 }
 
@@ -144,6 +145,7 @@ func New[P, K comparable](cfg Config) *Pool[P, K] {
 func (p *Pool[P, K]) Want(class Class, key K, rank int64, size int) bool {
 	if i, ok := p.index[key]; ok {
 		e := &p.entries[i]
+		e.last = false
 		if rank < e.rank {
 			e.rank = rank
 			if e.state == wanted {
@@ -245,9 +247,14 @@ func (p *Pool[P, K]) wanted() (n int) {
 // Len returns how many keys the pool knows.
 func (p *Pool[P, K]) Len() int { return len(p.index) }
 
-// makeWanted puts the entry, which must not be wanted, back in the queue.
+// makeWanted puts the entry, which is counted nowhere, back in the queue.
 func (p *Pool[P, K]) makeWanted(i uint32) {
 	e := &p.entries[i]
+	if e.last {
+		e.state = free
+		p.forget(i)
+		return
+	}
 	e.state = wanted
 	e.holders = [2]*request[P, K]{}
 	p.nowWanted(i)
@@ -352,12 +359,22 @@ func (p *Pool[P, K]) drop(i uint32, r *request[P, K]) bool {
 	return true
 }
 
-// CancelWanted forgets all keys of a class that are wanted or in flight; what is held
-// stays until Done or Reject.
+// CancelWanted forgets all keys of a class that are wanted. What is in flight is paid
+// for: it is taken when it comes, and forgotten if it does not. What is held stays until
+// Done or Reject. Whoever rests because he had nothing of it rests no more.
 func (p *Pool[P, K]) CancelWanted(class Class) {
 	for i := range p.entries {
-		if e := &p.entries[i]; e.class == class && (e.state == wanted || e.state == inFlight) {
+		e := &p.entries[i]
+		switch {
+		case e.class != class || e.state == free:
+		case e.state == wanted:
 			p.forget(uint32(i))
+		default:
+			e.last = true
 		}
+	}
+	for _, pr := range p.order {
+		s := &pr.services[class]
+		s.empty, s.restUntil = 0, time.Time{}
 	}
 }

@@ -20,6 +20,7 @@ type twin struct {
 	requests map[uint64]*twinRequest    // unanswered ones
 	open     map[string]map[uint64]bool // by peer
 	serves   map[string][]pool.Class    // by peer
+	last     map[int]bool               // keys that are not wanted again
 }
 
 // classOf is the class in which a key is wanted.
@@ -32,7 +33,7 @@ type twinRequest struct {
 }
 
 func newTwin() *twin {
-	return &twin{map[int]string{}, map[int]map[uint64]bool{}, map[uint64]*twinRequest{}, map[string]map[uint64]bool{}, map[string][]pool.Class{}}
+	return &twin{map[int]string{}, map[int]map[uint64]bool{}, map[uint64]*twinRequest{}, map[string]map[uint64]bool{}, map[string][]pool.Class{}, map[int]bool{}}
 }
 
 func (w *twin) reserved(r pool.Request[string, int]) error {
@@ -96,11 +97,25 @@ func (w *twin) giveBack(id uint64) (n int) {
 		if w.state[k] == "in flight" {
 			n++
 			if len(w.holders[k]) == 0 {
-				w.state[k] = "wanted"
+				w.again(k)
 			}
 		}
 	}
 	return n
+}
+
+// again makes a key wanted, unless it was cancelled meanwhile.
+func (w *twin) again(k int) {
+	w.state[k] = "wanted"
+	if w.last[k] {
+		w.forget(k)
+	}
+}
+
+func (w *twin) forget(k int) {
+	delete(w.state, k)
+	delete(w.holders, k)
+	delete(w.last, k)
 }
 
 func (w *twin) leave(peer string) {
@@ -148,10 +163,11 @@ func (w *twin) disown(peer string, k int) {
 // reject makes a held key wanted, unless another peer is still asked for it.
 func (w *twin) reject(peer string, k int) {
 	w.disown(peer, k)
-	w.state[k] = "wanted"
 	if len(w.holders[k]) > 0 {
 		w.state[k] = "in flight"
+		return
 	}
+	w.again(k)
 }
 
 func (w *twin) counts() (wanted, flying, held int) {
@@ -277,6 +293,7 @@ func agreeWithTwin(t *rapid.T) {
 				if w.state[k] == "" {
 					w.state[k] = "wanted"
 				}
+				delete(w.last, k)
 			}
 			step()
 		},
@@ -308,8 +325,7 @@ func agreeWithTwin(t *rapid.T) {
 			for _, k := range slices.Sorted(maps.Keys(w.state)) {
 				if w.state[k] == "held" && rapid.Bool().Draw(t, "done") {
 					p.Done(k)
-					delete(w.state, k)
-					delete(w.holders, k)
+					w.forget(k)
 				}
 			}
 			step()
@@ -329,17 +345,19 @@ func agreeWithTwin(t *rapid.T) {
 			if known := p.Cancel(k); known != (w.state[k] != "") {
 				t.Fatalf("Cancel(%d) says known: %v", k, known)
 			}
-			delete(w.state, k)
-			delete(w.holders, k)
+			w.forget(k)
 			step()
 		},
 		"cancel all": func(t *rapid.T) {
 			class := rapid.SampledFrom(everything).Draw(t, "class")
 			p.CancelWanted(class)
 			for k, s := range w.state {
-				if s != "held" && classOf(k) == class {
-					delete(w.state, k)
-					delete(w.holders, k)
+				switch {
+				case classOf(k) != class:
+				case s == "wanted":
+					w.forget(k)
+				default:
+					w.last[k] = true
 				}
 			}
 			step()

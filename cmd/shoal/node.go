@@ -280,7 +280,9 @@ type watcher struct {
 	dialled map[string][]string // addresses by the name of the peer that was found there
 	joined  int                 // peers that are connected
 	settled bool
-	done    func()
+	// unproven is how many of them claim more than they could show.
+	unproven int
+	done     func()
 }
 
 func newWatcher(u *ui) *watcher {
@@ -378,8 +380,12 @@ func (w *watcher) event(e any) {
 			w.ui.Info("reorg", "from", e.Old.Number, "to", e.New.Number, "ancestor", e.Ancestor)
 		}
 	case downloader.Settled:
-		w.settled = true
-		if w.joined > 0 {
+		w.settled, w.unproven = true, e.Unproven
+		switch {
+		case w.joined == 0:
+		case e.Unproven > 0:
+			w.ui.Warn("in sync; some peers claim more and do not send it", "number", e.Head.Number, "head", e.Head.Hash, "of them", e.Unproven)
+		default:
 			w.ui.Info("in sync with all peers", "number", e.Head.Number, "head", e.Head.Hash)
 		}
 	case downloader.Late:
@@ -387,7 +393,7 @@ func (w *watcher) event(e any) {
 	case downloader.Dropped:
 		w.ui.Warn("peer dropped", "peer", e.Peer, "why", e.Evidence)
 	}
-	if w.done != nil && w.settled && w.joined > 0 && len(w.untried) == 0 {
+	if w.done != nil && w.settled && w.joined > w.unproven && len(w.untried) == 0 {
 		w.done()
 	}
 }
