@@ -21,6 +21,7 @@ type acked struct {
 	mu struct {
 		sync.Mutex
 		held    map[common.Hash]*block
+		other   map[content]Record // receipts and chunks
 		linked  map[common.Hash]*block
 		headTD  uint256.Int
 		meta    string
@@ -32,6 +33,7 @@ type acked struct {
 func newAcked() *acked {
 	a := new(acked)
 	a.mu.held, a.mu.linked = make(map[common.Hash]*block), make(map[common.Hash]*block)
+	a.mu.other = make(map[content]Record)
 	return a
 }
 
@@ -40,6 +42,7 @@ func (a *acked) clone() *acked {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b := newAcked()
+	b.mu.other = maps.Clone(a.mu.other)
 	b.mu.held, b.mu.linked = maps.Clone(a.mu.held), maps.Clone(a.mu.linked)
 	b.mu.headTD, b.mu.meta, b.mu.plan, b.mu.planMin = a.mu.headTD, a.mu.meta, a.mu.plan, a.mu.planMin
 	return b
@@ -51,6 +54,9 @@ func (a *acked) check(t *testing.T, s *Store) {
 	checkConsistent(t, s)
 	for _, b := range a.mu.held {
 		checkHeld(t, s, b)
+	}
+	for c, r := range a.mu.other {
+		checkContent(t, s, c.kind, &r)
 	}
 	for _, b := range a.mu.linked {
 		if l, ok, err := s.Linked(b.Hash); err != nil || !ok || l != b.link {
@@ -82,6 +88,18 @@ func crashWorkload(s *Store, a *acked) error {
 		defer a.mu.Unlock()
 		for i := range bs {
 			a.mu.held[bs[i].Hash] = &bs[i]
+		}
+		return nil
+	}
+	putContent := func(k Kind, bs []block) error {
+		recs := contentOf(k, bs)
+		if _, err := s.PutContent(k, recs); err != nil {
+			return err
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for i := range recs {
+			a.mu.other[content{k, recs[i].Hash}] = recs[i]
 		}
 		return nil
 	}
@@ -121,6 +139,9 @@ func crashWorkload(s *Store, a *acked) error {
 			if err := put(main[i : i+17]); err != nil {
 				return err
 			}
+			if err := putContent(kindIn(i), main[i+5:i+20]); err != nil {
+				return err
+			}
 			if err := plan(i / 30); err != nil {
 				return err
 			}
@@ -138,7 +159,13 @@ func crashWorkload(s *Store, a *acked) error {
 	}())
 }
 
-const finalBlocks = 1 + 120 + 40
+const (
+	finalBlocks = 1 + 120 + 40
+	finalChunks = 2 * 15
+)
+
+// kindIn is the kind of other content that the workload puts behind block i.
+func kindIn(i int) Kind { return []Kind{Receipts, Chunk}[i/30%2] }
 
 func checkFinal(t *testing.T, s *Store) {
 	t.Helper()
@@ -150,6 +177,14 @@ func checkFinal(t *testing.T, s *Store) {
 	want = append(want, fork[39].Hash)
 	if !slices.Equal(chain, want) || s.Blocks() != finalBlocks {
 		t.Fatalf("in the end: chain of %d, want %d; %d blocks, want %d", len(chain), len(want), s.Blocks(), finalBlocks)
+	}
+	for i := 0; i < 120; i += 30 {
+		for _, r := range contentOf(kindIn(i), main[i+5:i+20]) {
+			checkContent(t, s, kindIn(i), &r)
+		}
+	}
+	if s.Chunks() != finalChunks {
+		t.Fatalf("in the end: %d chunks, want %d", s.Chunks(), finalChunks)
 	}
 }
 
@@ -329,6 +364,8 @@ func TestLostIndexIsRebuiltFromPayload(t *testing.T) {
 	main := branch(genesisLink(), 1, 200, 10)
 	mustPut(t, s, main, 200)
 	mustLink(t, s, main)
+	mustPutContent(t, s, Receipts, main[:90], 90)
+	mustPutContent(t, s, Chunk, main[50:], 150)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -336,8 +373,14 @@ func TestLostIndexIsRebuiltFromPayload(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = openTest(t, "data", opts)
-	if s.Blocks() != 201 || s.Head().Number != 0 {
-		t.Fatalf("%d blocks, head %d", s.Blocks(), s.Head().Number)
+	if s.Blocks() != 201 || s.Head().Number != 0 || s.Chunks() != 150 {
+		t.Fatalf("%d blocks, head %d, %d chunks", s.Blocks(), s.Head().Number, s.Chunks())
+	}
+	for _, r := range contentOf(Receipts, main[:90]) {
+		checkContent(t, s, Receipts, &r)
+	}
+	for _, r := range contentOf(Chunk, main[50:]) {
+		checkContent(t, s, Chunk, &r)
 	}
 	mustLink(t, s, main)
 	if chain := checkConsistent(t, s); len(chain) != 201 {

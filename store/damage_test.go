@@ -56,9 +56,9 @@ func TestC3TornSegment(t *testing.T) {
 	mustPut(t, s, main[20:], 10)
 	mustLink(t, s, main)
 	mustLink(t, s, side)
-	last := s.mu.writer.segment
-	size := int(s.mu.writer.end)
-	file := s.files.path(last)
+	last := s.chain.writer.segment
+	size := int(s.chain.writer.end)
+	file := s.chain.files.path(last)
 	firstDamaged := func(at int) map[[32]byte]bool { // blocks that must stay whole
 		whole := make(map[[32]byte]bool)
 		for _, b := range append(slices.Clone(main), side...) {
@@ -237,7 +237,7 @@ func TestLostSegmentsCostTheirBlocksOnly(t *testing.T) {
 	for _, b := range [][]block{main, side, heavy} {
 		mustLink(t, s, b)
 	}
-	segments, err := s.files.list()
+	segments, err := s.chain.files.list()
 	if err != nil {
 		t.Fatal(err)
 	}

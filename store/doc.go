@@ -1,11 +1,13 @@
 // Package store keeps one block chain on disk: the raw bytes of every block by
 // hash, which of them form the canonical chain, the total difficulty (TD) of
 // each block whose ancestry is known, the plan (the chain of hashes that is
-// being fetched) and small named values for other rooms.
+// being fetched) and small named values for other rooms. It also keeps content
+// of other kinds by hash: the receipts of blocks, and chunks of files.
 //
-// It knows a block as a hash, a number, a parent, a TD and bytes, all as given
-// by the caller. It never parses a block, never checks one, and never hears of
-// peers: what is put in must have been verified before.
+// It knows a block as a hash, a number, a parent, a TD and bytes, and other
+// content as a kind, a hash and bytes, all as given by the caller. It never
+// parses what it is given, never checks it, and never hears of peers: what is
+// put in must have been verified before.
 //
 // # The two halves
 //
@@ -14,7 +16,12 @@
 //	LOCK                  one process at a time
 //	segments/000001.seg   payload: records, append-only, never rewritten
 //	segments/000002.seg   …
+//	chunks/000001.seg     the same for chunks
 //	index/                Pebble: everything small
+//
+// Blocks and receipts share one log of segments, since nothing of a chain ever
+// goes. Chunks have a log of their own: what is kept of files changes, and a
+// segment with little left in it can be given up without moving a block.
 //
 // The payload log is the write-ahead log of the index. [Store.Put] appends its
 // records to the segment, syncs it once, and only then commits the index
@@ -27,7 +34,7 @@
 // # What survives what
 //
 //	operation   kill -9                   power loss
-//	Put         survives                  survives
+//	Put …       survives                  survives
 //	Link        survives                  survives
 //	SetMeta     survives                  survives
 //	StartPlan   survives                  survives
@@ -41,7 +48,7 @@
 // segment. Nothing is ever written over old bytes, hence no half of an old
 // record can be taken for a new one. If a segment is shorter than the index
 // says (a disk that lied about a sync, a file cut by hand), Open drops the
-// entries of the lost blocks and moves the head below the lowest lost one, in
+// entries of what is lost and moves the head below the lowest lost block, in
 // one atomic step, and logs it.
 //
 // # Segment file
@@ -60,16 +67,20 @@
 //	| crc(4) | n (4)    | kind (1) | zeros (3) | number (8) | hash(32) | raw (n) |
 //	+--------+----------+----------+-----------+------------+----------+---------+
 //
-// kind is 0 for a block; other kinds are kept free for receipts and chunks.
+// kind is 0 for a block, 1 for a chunk, 2 for receipts. Only a block has a number.
 //
 // # Index keys
 //
 //	'b' hash(32)       → segment(4) offset(4) length(4) number(8)     every block held
 //	'c' number(8)      → hash(32) TD(0..32)                           canonical chain, no gaps from 0
+//	'r' hash(32)       → segment(4) offset(4) length(4) zeros(8)      all receipts held
 //	's' hash(32)       → number(8) parent(32) TD(0..32)               linked, not canonical
 //	'g' segment(4)     → end(4)                                       valid end of a full segment
+//	'h' segment(4)     → end(4)                                       the same of one of chunks
+//	'k' hash(32)       → segment(4) offset(4) length(4) zeros(8)      every chunk held
 //	'p' index(8)       → hash(32) × 1..512                            plan, youngest first
 //	'm' "checkpoint"   → segment(4) offset(4) blocks(8)
+//	'm' "chunks"       → segment(4) offset(4) chunks(8)
 //	'm' "format"       → version(4)
 //	'm' "genesis"      → hash(32)
 //	'm' "network"      → name

@@ -12,7 +12,7 @@ import (
 // Errors that callers act on; compare with errors.Is. Those that Open returns
 // carry a sentence that tells a person what to do.
 var (
-	// ErrNotFound: the block is not held, or not linked where a linked block is
+	// ErrNotFound: the content is not held, or not linked where a linked block is
 	// asked for, or the number is above the head.
 	ErrNotFound = errors.New("store: not found")
 	// ErrNotLinked: the run given to Link does not start at a linked block.
@@ -51,15 +51,16 @@ func naming(op, path string, err error) error {
 }
 
 // CorruptError says that bytes on disk are not what was written. The cause is
-// ours or the disk's, never a peer's. The block should be fetched again; the
+// ours or the disk's, never a peer's. The content should be fetched again; the
 // file should be looked at.
 type CorruptError struct {
 	File   string // path of the segment file
 	Offset int64  // where in the file the record starts
+	Kind   Kind
 	Hash   common.Hash
 	Reason string
 }
 
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("store: block %x is corrupt in %s at offset %d: %s", e.Hash, e.File, e.Offset, e.Reason)
+	return fmt.Sprintf("store: %v %x corrupt in %s at offset %d: %s", e.Kind, e.Hash, e.File, e.Offset, e.Reason)
 }

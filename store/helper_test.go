@@ -46,6 +46,40 @@ type block struct {
 	link Link
 }
 
+// content is the name of receipts or of a chunk.
+type content struct {
+	kind Kind
+	hash common.Hash
+}
+
+// contentOf makes other content for blocks, under the same hashes.
+func contentOf(k Kind, blocks []block) []Record {
+	recs := make([]Record, len(blocks))
+	for i := range blocks {
+		recs[i] = Record{Hash: blocks[i].Hash, Raw: fmt.Appendf(nil, "%v of %s", k, blocks[i].Raw)}
+	}
+	return recs
+}
+
+func mustPutContent(t testing.TB, s *Store, k Kind, blocks []block, want int) {
+	t.Helper()
+	if got, err := s.PutContent(k, contentOf(k, blocks)); err != nil || got != want {
+		t.Fatalf("PutContent of %d %v: got %d, %v; want %d", len(blocks), k, got, err, want)
+	}
+}
+
+// checkContent reads other content back.
+func checkContent(t testing.TB, s *Store, k Kind, r *Record) {
+	t.Helper()
+	raw, err := s.AppendContent([]byte("before"), k, r.Hash)
+	if err != nil || string(raw) != "before"+string(r.Raw) {
+		t.Fatalf("%v %x: got %d bytes, %v; want %d", k, r.Hash[:4], len(raw)-6, err, len(r.Raw))
+	}
+	if n, err := s.ContentSize(k, r.Hash); err != nil || n != len(r.Raw) {
+		t.Fatalf("ContentSize(%v %x): %d, %v; want %d", k, r.Hash[:4], n, err, len(r.Raw))
+	}
+}
+
 // branch grows n blocks on parent. seed tells branches apart; difficulty is
 // what each block adds.
 func branch(parent Link, seed byte, n int, difficulty uint64) []block {

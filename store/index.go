@@ -205,7 +205,7 @@ func get[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (v 
 }
 
 func getPlace(r pebble.Reader, h common.Hash) (place, error) {
-	key := blockKey(h)
+	key := Block.key(h)
 	return get(r, key[:], decodePlace)
 }
 
@@ -234,43 +234,26 @@ func getLast(r pebble.Reader) (Head, error) {
 	return h, errors.Join(err, it.Close())
 }
 
-func setSealed(b *pebble.Batch, segment uint32, end int64) error {
-	return b.Set(sealedKey(segment), binary.BigEndian.AppendUint32(nil, uint32(end)), nil)
+// setSealed writes where a full segment ends; prefix is that of its family.
+func setSealed(b *pebble.Batch, prefix byte, segment uint32, end int64) error {
+	return b.Set(binary.BigEndian.AppendUint32([]byte{prefix}, segment), binary.BigEndian.AppendUint32(nil, uint32(end)), nil)
 }
 
 // Has reports whether the block is held, linked or not.
 func (s *Store) Has(h common.Hash) (bool, error) {
-	if err := s.gate.enter(); err != nil {
-		return false, err
-	}
-	defer s.gate.leave()
-	key := blockKey(h)
-	return has(s.db, key[:])
+	return s.HasContent(Block, h)
 }
 
 // Size returns the length of the block's raw bytes without reading them.
 func (s *Store) Size(h common.Hash) (int, error) {
-	if err := s.gate.enter(); err != nil {
-		return 0, err
-	}
-	defer s.gate.leave()
-	p, err := getPlace(s.db, h)
-	return int(p.length), err
+	return s.ContentSize(Block, h)
 }
 
 // AppendRaw appends the block's raw bytes to dst. It returns ErrNotFound for a
 // block that is not held, and a *CorruptError if the bytes on disk are not
 // those that were put; then dst comes back as it was.
 func (s *Store) AppendRaw(dst []byte, h common.Hash) ([]byte, error) {
-	if err := s.gate.enter(); err != nil {
-		return dst, err
-	}
-	defer s.gate.leave()
-	p, err := getPlace(s.db, h)
-	if err != nil {
-		return dst, err
-	}
-	return s.files.appendRaw(dst, h, p)
+	return s.AppendContent(dst, Block, h)
 }
 
 // Meta returns the value that SetMeta stored under key, ErrNotFound if none.

@@ -10,18 +10,22 @@ import (
 
 // The first byte of every index key; drawn in the package doc.
 const (
-	prefixBlock   = 'b'
-	prefixCanon   = 'c'
-	prefixSealed  = 'g'
-	prefixMeta    = 'm'
-	prefixPlan    = 'p'
-	prefixSide    = 's'
-	prefixForeign = 'u'
+	prefixBlock        = 'b'
+	prefixCanon        = 'c'
+	prefixSealed       = 'g'
+	prefixSealedChunks = 'h'
+	prefixChunk        = 'k'
+	prefixMeta         = 'm'
+	prefixPlan         = 'p'
+	prefixReceipts     = 'r'
+	prefixSide         = 's'
+	prefixForeign      = 'u'
 )
 
 // Names under prefixMeta.
 const (
 	metaCheckpoint = "checkpoint"
+	metaChunks     = "chunks"
 	metaFormat     = "format"
 	metaGenesis    = "genesis"
 	metaNetwork    = "network"
@@ -30,8 +34,7 @@ const (
 
 type hashKey [1 + common.HashLength]byte
 
-func blockKey(h common.Hash) hashKey { return prefixedHash(prefixBlock, h) }
-func sideKey(h common.Hash) hashKey  { return prefixedHash(prefixSide, h) }
+func sideKey(h common.Hash) hashKey { return prefixedHash(prefixSide, h) }
 
 func prefixedHash(prefix byte, h common.Hash) (k hashKey) {
 	k[0] = prefix
@@ -47,9 +50,6 @@ func keyNumber(key []byte) uint64    { return binary.BigEndian.Uint64(key[1:]) }
 func metaKey(name string) []byte     { return append([]byte{prefixMeta}, name...) }
 func foreignKey(name string) []byte  { return append([]byte{prefixForeign}, name...) }
 func prefixEnd(prefix byte) []byte   { return []byte{prefix + 1} }
-func sealedKey(segment uint32) []byte {
-	return binary.BigEndian.AppendUint32([]byte{prefixSealed}, segment)
-}
 
 func prefixedNumber(prefix byte, n uint64) (k numberKey) {
 	k[0] = prefix
@@ -57,7 +57,7 @@ func prefixedNumber(prefix byte, n uint64) (k numberKey) {
 	return k
 }
 
-// place says where a block's record is, and its number.
+// place says where a record is, and the block's number.
 type place struct {
 	segment uint32
 	offset  uint32
@@ -79,7 +79,7 @@ func (p place) put(b []byte) {
 
 func decodePlace(b []byte) (place, error) {
 	if len(b) != placeSize {
-		return place{}, badValue(prefixBlock, b)
+		return place{}, fmt.Errorf("store: index is corrupt: a place of %d bytes", len(b))
 	}
 	return place{
 		segment: binary.BigEndian.Uint32(b[0:]),
@@ -124,18 +124,18 @@ func decodeSide(h common.Hash, b []byte) (Link, error) {
 	return l, nil
 }
 
-// checkpoint is how far the segments are indexed, and how many blocks the
-// index holds. It is part of every batch that adds blocks.
+// checkpoint is how far the segments of a family are indexed, and how many blocks,
+// or chunks, the index holds. It is part of every batch that adds to them.
 type checkpoint struct {
 	segment uint32 // 0: nothing written yet
 	offset  uint32
-	blocks  uint64
+	held    uint64
 }
 
 func (c checkpoint) encode() []byte {
 	b := binary.BigEndian.AppendUint32(nil, c.segment)
 	b = binary.BigEndian.AppendUint32(b, c.offset)
-	return binary.BigEndian.AppendUint64(b, c.blocks)
+	return binary.BigEndian.AppendUint64(b, c.held)
 }
 
 func decodeCheckpoint(b []byte) (checkpoint, error) {
@@ -145,7 +145,7 @@ func decodeCheckpoint(b []byte) (checkpoint, error) {
 	return checkpoint{
 		segment: binary.BigEndian.Uint32(b),
 		offset:  binary.BigEndian.Uint32(b[4:]),
-		blocks:  binary.BigEndian.Uint64(b[8:]),
+		held:    binary.BigEndian.Uint64(b[8:]),
 	}, nil
 }
 

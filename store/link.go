@@ -88,7 +88,7 @@ func (s *Store) Link(run []Link) (Move, error) {
 		return stay, fmt.Errorf("store: link: block %d %x does not follow block %d %x", run[0].Number, run[0].Hash, parent.Number, parent.Hash)
 	}
 	look := &s.mu.lookup
-	if err := look.find(s.db, len(run), func(i int) *common.Hash { return &run[i].Hash }); err != nil {
+	if err := look.find(s.db, Block, len(run), func(i int) *common.Hash { return &run[i].Hash }); err != nil {
 		return stay, err
 	}
 	for i := range run {

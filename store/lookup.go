@@ -10,7 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 )
 
-// lookup finds the places of many blocks. One iterator that goes through the
+// lookup finds the places of much content of one kind. One iterator that goes through the
 // hashes in their order costs a third of as many single lookups, which each
 // set up their own search through all levels. The slices are scratch, kept
 // between uses.
@@ -28,7 +28,7 @@ const (
 	repeated                    // the same hash has a smaller index
 )
 
-func (k *lookup) find(r pebble.Reader, n int, hash func(i int) *common.Hash) error {
+func (k *lookup) find(r pebble.Reader, kind Kind, n int, hash func(i int) *common.Hash) error {
 	k.order = slices.Grow(k.order[:0], n)[:n]
 	k.places = slices.Grow(k.places[:0], n)[:n]
 	k.state = slices.Grow(k.state[:0], n)[:n]
@@ -42,9 +42,9 @@ func (k *lookup) find(r pebble.Reader, n int, hash func(i int) *common.Hash) err
 		return cmp.Compare(a, b)
 	})
 	it, err := r.NewIter(&pebble.IterOptions{
-		LowerBound:   []byte{prefixBlock},
-		UpperBound:   prefixEnd(prefixBlock),
-		UseL6Filters: true, // most hashes put are not held
+		LowerBound:   []byte{kind.prefix()},
+		UpperBound:   prefixEnd(kind.prefix()),
+		UseL6Filters: true, // most of what is put is not held
 	})
 	if err != nil {
 		return fmt.Errorf("store: read index: %w", err)
@@ -56,7 +56,7 @@ func (k *lookup) find(r pebble.Reader, n int, hash func(i int) *common.Hash) err
 			k.state[i] = repeated
 			continue
 		}
-		key := blockKey(*h)
+		key := kind.key(*h)
 		if !it.SeekPrefixGE(key[:]) || !bytes.Equal(it.Key(), key[:]) {
 			k.state[i] = absent
 			continue

@@ -22,6 +22,7 @@ type model struct {
 	head   Link
 	plan   *Plan
 	hashes []common.Hash
+	other  map[content][]byte // receipts and chunks
 }
 
 func (m *model) chain(h common.Hash) []common.Hash { // h first, genesis last
@@ -31,6 +32,15 @@ func (m *model) chain(h common.Hash) []common.Hash { // h first, genesis last
 		chain = append(chain, h)
 	}
 	return chain
+}
+
+func (m *model) chunks() (n uint64) {
+	for c := range m.other {
+		if c.kind == Chunk {
+			n++
+		}
+	}
+	return n
 }
 
 // The store does what the model does, whatever the order of calls, and whenever the
@@ -61,6 +71,7 @@ func agreesWithModel(t *rapid.T) {
 		held:   map[common.Hash]bool{gen.Hash: true},
 		linked: map[common.Hash]bool{gen.Hash: true},
 		head:   gen.link,
+		other:  map[content][]byte{},
 	}
 	anyBlock := func(t *rapid.T, what string) *block {
 		if len(m.world) == 0 {
@@ -96,6 +107,35 @@ func agreesWithModel(t *rapid.T) {
 			}
 			if got, err := s.Put(recs); err != nil || got != want {
 				t.Fatalf("Put: got %d, %v; want %d", got, err, want)
+			}
+		},
+		"put content": func(t *rapid.T) {
+			kind := rapid.SampledFrom([]Kind{Receipts, Chunk}).Draw(t, "kind")
+			again := rapid.Bool().Draw(t, "again")
+			var recs []Record
+			want := 0
+			for range rapid.IntRange(0, 5).Draw(t, "records") {
+				r := Record{Hash: anyBlock(t, "under the hash of").Hash, Raw: rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "raw")}
+				c := content{kind, r.Hash}
+				if slices.ContainsFunc(recs, func(o Record) bool { return o.Hash == r.Hash }) {
+					continue
+				}
+				recs = append(recs, r)
+				old, held := m.other[c]
+				if !held {
+					want++
+				}
+				if held && !again {
+					r.Raw = old
+				}
+				m.other[c] = r.Raw
+			}
+			if again {
+				if err := s.ReplaceContent(kind, recs); err != nil {
+					t.Fatal(err)
+				}
+			} else if got, err := s.PutContent(kind, recs); err != nil || got != want {
+				t.Fatalf("PutContent: got %d, %v; want %d", got, err, want)
 			}
 		},
 		"link": func(t *rapid.T) {
@@ -261,6 +301,9 @@ func agreesWithModel(t *rapid.T) {
 					t.Fatal(err)
 				}
 			}
+			if n := s.Chunks(); n != m.chunks() {
+				t.Fatalf("%d chunks, want %d", n, m.chunks())
+			}
 			want := m.chain(m.head.Hash)
 			slices.Reverse(want)
 			var got []common.Hash
@@ -285,6 +328,16 @@ func agree(s *Store, m *model, b *block) error {
 	raw, err := s.AppendRaw(nil, b.Hash)
 	if held && (err != nil || !slices.Equal(raw, b.Raw)) || !held && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("AppendRaw(%x): %d bytes, %v", b.Hash, len(raw), err)
+	}
+	for _, k := range []Kind{Receipts, Chunk} {
+		want, held := m.other[content{k, b.Hash}]
+		if got, err := s.HasContent(k, b.Hash); err != nil || got != held {
+			return fmt.Errorf("HasContent(%v, %x): %v, %v", k, b.Hash, got, err)
+		}
+		raw, err := s.AppendContent(nil, k, b.Hash)
+		if held && (err != nil || !slices.Equal(raw, want)) || !held && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("AppendContent(%v, %x): %d bytes, %v", k, b.Hash, len(raw), err)
+		}
 	}
 	l, ok, err := s.Linked(b.Hash)
 	if err != nil || ok != m.linked[b.Hash] || ok && l != b.link {

@@ -67,8 +67,15 @@ func (s *Store) open(opts *Options) error {
 	if err != nil {
 		return err
 	}
-	segments, index := disk.PathJoin(dir, "segments"), disk.PathJoin(dir, "index")
-	s.files = &segmentFiles{fs: disk, dir: segments}
+	index := disk.PathJoin(dir, "index")
+	s.chain = &family{
+		kinds: []Kind{Block, Receipts}, checkpoint: metaCheckpoint,
+		files: &segmentFiles{fs: disk, dir: disk.PathJoin(dir, "segments"), ends: prefixSealed},
+	}
+	s.chunks = &family{
+		kinds: []Kind{Chunk}, checkpoint: metaChunks,
+		files: &segmentFiles{fs: disk, dir: disk.PathJoin(dir, "chunks"), ends: prefixSealedChunks},
+	}
 	if s.lock, err = lockDir(disk, dir, s.dir); err != nil {
 		return err
 	}
@@ -88,16 +95,18 @@ func (s *Store) open(opts *Options) error {
 	if fresh && opts.MustExist {
 		return notExist
 	}
-	s.mu.writer.files = s.files
-	s.mu.writer.genesis = s.genesis
-	s.mu.writer.limit = opts.segmentSize()
+	for _, f := range s.families() {
+		f.writer.files, f.writer.genesis, f.writer.limit = f.files, s.genesis, opts.segmentSize()
+	}
 	if fresh {
 		if err := s.inscribe(); err != nil {
 			return err
 		}
 	}
-	if err := s.reconcile(); err != nil {
-		return err
+	for _, f := range s.families() {
+		if err := s.reconcile(f); err != nil {
+			return err
+		}
 	}
 	if err := s.ensureGenesis(&opts.Genesis); err != nil {
 		return err
@@ -123,13 +132,18 @@ func resolveDir(disk vfs.FS, dir string) (string, error) {
 
 // makeDirs creates the directories, durably.
 func makeDirs(disk vfs.FS, dir string) error {
-	segments, index := disk.PathJoin(dir, "segments"), disk.PathJoin(dir, "index")
-	if _, err := disk.Stat(segments); err == nil {
-		if _, err := disk.Stat(index); err == nil {
-			return nil
+	missing := false
+	dirs := []string{dir}
+	for _, name := range []string{"segments", "chunks", "index"} {
+		dirs = append(dirs, disk.PathJoin(dir, name))
+		if _, err := disk.Stat(dirs[len(dirs)-1]); err != nil {
+			missing = true
 		}
 	}
-	for _, d := range []string{dir, segments, index} {
+	if !missing {
+		return nil
+	}
+	for _, d := range dirs {
 		if err := disk.MkdirAll(d, 0o755); err != nil {
 			return err
 		}
@@ -229,7 +243,7 @@ func (s *Store) ensureGenesis(g *Genesis) error {
 	if g.Number != 0 {
 		return fmt.Errorf("store: genesis block has number %d", g.Number)
 	}
-	if _, err := s.put([]Record{g.Record}, false); err != nil {
+	if _, err := s.put(Block, []Record{g.Record}, false); err != nil {
 		return err
 	}
 	b := s.db.NewBatch()
@@ -247,11 +261,13 @@ func (s *Store) load() error {
 		return err
 	}
 	s.head.Store(&head)
-	cp, err := get(s.db, metaKey(metaCheckpoint), decodeCheckpoint)
-	if err != nil {
-		return err
+	for _, f := range s.families() {
+		cp, err := get(s.db, metaKey(f.checkpoint), decodeCheckpoint)
+		if err != nil && !errors.Is(err, ErrNotFound) { // nothing has been put there
+			return err
+		}
+		f.held.Store(cp.held)
 	}
-	s.blocks.Store(cp.blocks)
 	plan, err := get(s.db, metaKey(metaPlan), decodePlan)
 	switch {
 	case err == nil:

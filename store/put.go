@@ -18,46 +18,34 @@ import (
 // After a failed write (a full disk) the next Put may succeed. After a failed
 // sync it returns ErrFailed.
 func (s *Store) Put(recs []Record) (added int, err error) {
-	if err := s.gate.enter(); err != nil {
-		return 0, err
-	}
-	defer s.gate.leave()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.put(recs, false)
+	return s.PutContent(Block, recs)
 }
 
 // Replace stores blocks again that AppendRaw has found corrupt: the new copy
 // takes the place of the old one, which is not touched. Links stay as they
 // are. Blocks not held are put.
 func (s *Store) Replace(recs []Record) error {
-	if err := s.gate.enter(); err != nil {
-		return err
-	}
-	defer s.gate.leave()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err := s.put(recs, true)
-	return err
+	return s.ReplaceContent(Block, recs)
 }
 
 // put stores what is not held, or everything if again is set. Needs mu.
-func (s *Store) put(recs []Record, again bool) (added int, err error) {
+func (s *Store) put(k Kind, recs []Record, again bool) (added int, err error) {
 	if err := s.writable(); err != nil {
 		return 0, err
 	}
 	// What is refused is refused before anything is written.
 	for i := range recs {
 		if len(recs[i].Raw) > maxRecord {
-			return 0, fmt.Errorf("store: block %x has %d bytes, the limit is %d", recs[i].Hash, len(recs[i].Raw), maxRecord)
+			return 0, fmt.Errorf("store: %v %x: %d bytes, the limit is %d", k, recs[i].Hash, len(recs[i].Raw), maxRecord)
 		}
 	}
 	look := &s.mu.lookup
-	if err := look.find(s.db, len(recs), func(i int) *common.Hash { return &recs[i].Hash }); err != nil {
+	if err := look.find(s.db, k, len(recs), func(i int) *common.Hash { return &recs[i].Hash }); err != nil {
 		return 0, err
 	}
 	wanted := func(i int) bool { return look.state[i] == absent || look.state[i] == held && again }
-	w := &s.mu.writer
+	f := s.familyOf(k)
+	w := &f.writer
 	batch := s.db.NewBatchWithSize(len(recs)*(placeSize+len(hashKey{})+4) + 128)
 	defer batch.Close()
 	before, changed := w.segment, false
@@ -65,8 +53,8 @@ func (s *Store) put(recs []Record, again bool) (added int, err error) {
 		if !wanted(i) {
 			continue
 		}
-		if look.places[i], err = w.append(&recs[i], batch); err != nil {
-			return 0, s.writeFailed(err)
+		if look.places[i], err = w.append(k, &recs[i], batch); err != nil {
+			return 0, s.writeFailed(w, err)
 		}
 		changed = true
 		if look.state[i] == absent {
@@ -81,7 +69,7 @@ func (s *Store) put(recs []Record, again bool) (added int, err error) {
 		if !wanted(int(i)) {
 			continue
 		}
-		key := blockKey(recs[i].Hash)
+		key := k.key(recs[i].Hash)
 		op := batch.SetDeferred(len(key), placeSize)
 		copy(op.Key, key[:])
 		look.places[i].put(op.Value)
@@ -91,15 +79,18 @@ func (s *Store) put(recs []Record, again bool) (added int, err error) {
 		}
 	}
 	if err := w.sync(); err != nil {
-		return 0, s.writeFailed(err)
+		return 0, s.writeFailed(w, err)
 	}
-	blocks := s.blocks.Load() + uint64(added)
-	cp := checkpoint{segment: w.segment, offset: uint32(w.end), blocks: blocks}
-	if err := batch.Set(metaKey(metaCheckpoint), cp.encode(), nil); err != nil {
+	count := f.held.Load()
+	if k == f.kinds[0] {
+		count += uint64(added)
+	}
+	cp := checkpoint{segment: w.segment, offset: uint32(w.end), held: count}
+	if err := batch.Set(metaKey(f.checkpoint), cp.encode(), nil); err != nil {
 		w.rollback()
 		return 0, fmt.Errorf("store: put: %w", err)
 	}
-	// From here on the blocks are safe: if the index forgets this batch, Open
+	// From here on the records are safe: if the index forgets this batch, Open
 	// finds the records again. A full segment is the moment to bound how much
 	// there would be to find.
 	opts := pebble.NoSync
@@ -110,14 +101,14 @@ func (s *Store) put(recs []Record, again bool) (added int, err error) {
 		return 0, err
 	}
 	w.commit()
-	s.blocks.Store(blocks)
+	f.held.Store(count)
 	return added, nil
 }
 
 // writeFailed takes back an unfinished append. Needs mu.
-func (s *Store) writeFailed(err error) error {
-	s.mu.writer.rollback()
-	if s.mu.writer.syncFailed {
+func (s *Store) writeFailed(w *segmentWriter, err error) error {
+	w.rollback()
+	if w.syncFailed {
 		return s.fail(err)
 	}
 	return fmt.Errorf("store: put: nothing was stored; %s: %w", remedy(err), err)
@@ -153,7 +144,7 @@ type segmentWriter struct {
 }
 
 // append adds one record. Into batch goes the end of a segment that it fills.
-func (w *segmentWriter) append(r *Record, batch *pebble.Batch) (place, error) {
+func (w *segmentWriter) append(k Kind, r *Record, batch *pebble.Batch) (place, error) {
 	size := recordSize(len(r.Raw))
 	full := w.end+size > w.limit && w.end > segmentHeader
 	if w.segment == 0 || w.sealed || full {
@@ -169,7 +160,7 @@ func (w *segmentWriter) append(r *Record, batch *pebble.Batch) (place, error) {
 		w.file = f
 	}
 	p := place{segment: w.segment, offset: uint32(w.end), length: uint32(len(r.Raw)), number: r.Number}
-	w.buf = appendRecord(w.buf, r)
+	w.buf = appendRecord(w.buf, k, r)
 	w.end += size
 	if len(w.buf) >= writeChunk {
 		return p, w.flush()
@@ -229,7 +220,7 @@ func (w *segmentWriter) roll(batch *pebble.Batch) error {
 		}
 	}
 	if w.segment != 0 {
-		if err := setSealed(batch, w.segment, w.end); err != nil {
+		if err := setSealed(batch, w.files.ends, w.segment, w.end); err != nil {
 			return err
 		}
 	}

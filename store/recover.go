@@ -17,22 +17,22 @@ import (
 // between resumes behind the last step.
 const recoverBatch = 32 << 10
 
-// reconcile brings index and segments together and positions the writer.
+// reconcile brings index and segments of a family together and positions its writer.
 // Everything it does can be cut off anywhere and done again. Needs mu.
-func (s *Store) reconcile() error {
-	cp, err := get(s.db, metaKey(metaCheckpoint), decodeCheckpoint)
+func (s *Store) reconcile(f *family) error {
+	cp, err := get(s.db, metaKey(f.checkpoint), decodeCheckpoint)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	present, err := s.files.list()
+	present, err := f.files.list()
 	if err != nil {
 		return err
 	}
-	if cp, err = s.repairLost(cp, present); err != nil {
+	if cp, err = s.repairLost(f, cp, present); err != nil {
 		return err
 	}
-	s.blocks.Store(cp.blocks)
-	w := &s.mu.writer
+	f.held.Store(cp.held)
+	w := &f.writer
 	w.segment, w.end = cp.segment, int64(cp.offset)
 	w.sealed = w.end < segmentHeader // the file is gone, or all in it is lost
 	w.next = cp.segment + 1
@@ -43,7 +43,7 @@ func (s *Store) reconcile() error {
 		if segment < cp.segment {
 			continue
 		}
-		if err := s.reindex(segment); err != nil {
+		if err := s.reindex(f, segment); err != nil {
 			return err
 		}
 	}
@@ -53,9 +53,9 @@ func (s *Store) reconcile() error {
 
 // reindex scans one segment, not older than the writer's, and leaves the
 // writer behind its last intact record. Needs mu.
-func (s *Store) reindex(segment uint32) error {
-	w := &s.mu.writer
-	size, err := s.files.size(segment)
+func (s *Store) reindex(f *family, segment uint32) error {
+	w, path := &f.writer, f.files.path(segment)
+	size, err := f.files.size(segment)
 	if err != nil {
 		return err
 	}
@@ -64,20 +64,20 @@ func (s *Store) reindex(segment uint32) error {
 		start = w.end
 	} else {
 		header := make([]byte, segmentHeader)
-		if f, err := s.files.fs.Open(s.files.path(segment)); err != nil {
+		if file, err := f.files.fs.Open(path); err != nil {
 			return fmt.Errorf("store: open segment: %w", err)
-		} else if n, err := f.ReadAt(header, 0); err != nil && n < segmentHeader && size >= segmentHeader {
-			f.Close()
-			return fmt.Errorf("store: read %s: %w", s.files.path(segment), err)
-		} else if err := f.Close(); err != nil {
-			return fmt.Errorf("store: read %s: %w", s.files.path(segment), err)
+		} else if n, err := file.ReadAt(header, 0); err != nil && n < segmentHeader && size >= segmentHeader {
+			file.Close()
+			return fmt.Errorf("store: read %s: %w", path, err)
+		} else if err := file.Close(); err != nil {
+			return fmt.Errorf("store: read %s: %w", path, err)
 		}
-		intact, err := checkSegmentHeader(header, s.files.path(segment), segment, s.genesis)
+		intact, err := checkSegmentHeader(header, path, segment, s.genesis)
 		if err != nil {
 			return err
 		}
 		if !intact { // created, but its first sync never came: nothing in it counts
-			s.log.Warn("store: segment without an intact header is left aside", "file", s.files.path(segment), "size", size)
+			s.log.Warn("store: segment without an intact header is left aside", "file", path, "size", size)
 			return nil
 		}
 	}
@@ -86,35 +86,36 @@ func (s *Store) reindex(segment uint32) error {
 	}
 	// What is found may have been written but never synced; the index must
 	// not be first.
-	if err := s.syncFile(segment); err != nil {
+	if err := f.files.sync(segment); err != nil {
 		return err
 	}
 	b := s.db.NewBatch()
 	defer func() { b.Close() }()
 	if segment != w.segment && w.segment != 0 {
-		if err := setSealed(b, w.segment, w.end); err != nil {
+		if err := setSealed(b, f.files.ends, w.segment, w.end); err != nil {
 			return err
 		}
 	}
 	w.segment, w.end = segment, start
 	var found, pending int
-	fresh := make(map[common.Hash]struct{}) // in b, hence not yet to be seen in the index
+	var count uint64                    // of fresh, what f.held counts
+	fresh := make(map[hashKey]struct{}) // in b, hence not yet to be seen in the index
 	step := func(sync *pebble.WriteOptions) error {
-		blocks := s.blocks.Load() + uint64(len(fresh))
-		cp := checkpoint{segment: segment, offset: uint32(w.end), blocks: blocks}
-		if err := b.Set(metaKey(metaCheckpoint), cp.encode(), nil); err != nil {
+		held := f.held.Load() + count
+		cp := checkpoint{segment: segment, offset: uint32(w.end), held: held}
+		if err := b.Set(metaKey(f.checkpoint), cp.encode(), nil); err != nil {
 			return err
 		}
 		if err := s.commit(b, sync); err != nil {
 			return err
 		}
-		s.blocks.Store(blocks)
+		f.held.Store(held)
 		b.Close()
-		b, pending = s.db.NewBatch(), 0
+		b, pending, count = s.db.NewBatch(), 0, 0
 		clear(fresh)
 		return nil
 	}
-	end, err := s.files.scan(segment, start, size, func(offset int64, record []byte) error {
+	end, err := f.files.scan(segment, start, size, func(offset int64, record []byte) error {
 		if pending >= recoverBatch { // w.end is behind the record before
 			if err := step(pebble.NoSync); err != nil {
 				return err
@@ -122,19 +123,22 @@ func (s *Store) reindex(segment uint32) error {
 		}
 		pending++
 		w.end = offset + int64(len(record))
-		if recordKind(record) != kindBlock {
+		k := recordKind(record)
+		if !slices.Contains(f.kinds, k) {
 			return nil
 		}
-		h := recordHash(record)
-		key := blockKey(h)
-		if _, ok := fresh[h]; ok {
+		key := k.key(recordHash(record))
+		if _, ok := fresh[key]; ok {
 			return nil
 		}
 		if held, err := has(s.db, key[:]); err != nil || held {
 			return err
 		}
-		fresh[h] = struct{}{}
+		fresh[key] = struct{}{}
 		found++
+		if k == f.kinds[0] {
+			count++
+		}
 		p := place{segment: segment, offset: uint32(offset), length: recordLength(record), number: recordNumber(record)}
 		var value [placeSize]byte
 		p.put(value[:])
@@ -146,35 +150,35 @@ func (s *Store) reindex(segment uint32) error {
 	w.end = end
 	w.sealed = size > end || end < segmentHeader
 	if size > end {
-		s.log.Warn("store: torn tail cut", "file", s.files.path(segment), "end", end, "bytes", size-end)
+		s.log.Warn("store: torn tail cut", "file", path, "end", end, "bytes", size-end)
 	}
 	if found > 0 {
-		s.log.Info("store: blocks indexed again", "file", s.files.path(segment), "blocks", found)
+		s.log.Info("store: records indexed again", "file", path, "records", found)
 	}
 	return step(pebble.Sync)
 }
 
-func (s *Store) syncFile(segment uint32) error {
-	f, err := s.files.fs.OpenReadWrite(s.files.path(segment), vfs.WriteCategoryUnspecified)
+func (f *segmentFiles) sync(segment uint32) error {
+	file, err := f.fs.OpenReadWrite(f.path(segment), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return fmt.Errorf("store: open segment: %w", err)
 	}
-	err = f.Sync()
-	if cerr := f.Close(); err == nil {
+	err = file.Sync()
+	if cerr := file.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		return fmt.Errorf("store: sync %s: %w", s.files.path(segment), err)
+		return fmt.Errorf("store: sync %s: %w", f.path(segment), err)
 	}
 	return nil
 }
 
-// repairLost finds segments that are shorter than the index says and takes
-// back, in one atomic step, whatever rested on the lost bytes: the places of
-// the lost blocks, and the links of those and of all their descendants, whose
+// repairLost finds segments of a family that are shorter than the index says and
+// takes back, in one atomic step, whatever rested on the lost bytes: the places of
+// what is lost, and the links of lost blocks and of all their descendants, whose
 // ancestry is not held any more. It returns the checkpoint as it is then.
-func (s *Store) repairLost(cp checkpoint, present []uint32) (checkpoint, error) {
-	expected, err := s.segmentEnds(cp)
+func (s *Store) repairLost(f *family, cp checkpoint, present []uint32) (checkpoint, error) {
+	expected, err := s.segmentEnds(f, cp)
 	if err != nil {
 		return cp, err
 	}
@@ -182,14 +186,14 @@ func (s *Store) repairLost(cp checkpoint, present []uint32) (checkpoint, error) 
 	for segment, end := range expected {
 		var size int64
 		if slices.Contains(present, segment) {
-			if size, err = s.files.size(segment); err != nil {
+			if size, err = f.files.size(segment); err != nil {
 				return cp, err
 			}
 		}
 		if size < end {
 			short[segment] = size
-			s.log.Error("store: segment is shorter than it was, blocks are lost",
-				"file", s.files.path(segment), "size", size, "expected", end)
+			s.log.Error("store: segment is shorter than it was, its content is lost",
+				"file", f.files.path(segment), "size", size, "expected", end)
 		}
 	}
 	if len(short) == 0 {
@@ -199,13 +203,18 @@ func (s *Store) repairLost(cp checkpoint, present []uint32) (checkpoint, error) 
 	b := s.db.NewIndexedBatch()
 	defer b.Close()
 	ends := make(map[uint32]int64) // valid ends of the short segments
-	lost, err := dropLostPlaces(s.db, b, short, ends)
-	if err != nil {
-		return cp, err
+	lost := make(map[hashKey]bool)
+	for i, k := range f.kinds {
+		if err := dropLostPlaces(s.db, b, k, short, ends, lost); err != nil {
+			return cp, err
+		}
+		if i == 0 {
+			cp.held -= uint64(len(lost))
+		}
 	}
 	for segment := range short {
 		if segment != cp.segment {
-			if err := setSealed(b, segment, ends[segment]); err != nil {
+			if err := setSealed(b, f.files.ends, segment, ends[segment]); err != nil {
 				return cp, err
 			}
 		}
@@ -213,33 +222,33 @@ func (s *Store) repairLost(cp checkpoint, present []uint32) (checkpoint, error) 
 	if _, ok := short[cp.segment]; ok {
 		cp.offset = uint32(ends[cp.segment])
 	}
-	cp.blocks -= uint64(len(lost))
-	if err := b.Set(metaKey(metaCheckpoint), cp.encode(), nil); err != nil {
+	if err := b.Set(metaKey(f.checkpoint), cp.encode(), nil); err != nil {
 		return cp, err
 	}
-	before, after, err := unlinkLost(b, lost)
+	lostBlock := func(h common.Hash) bool { return lost[Block.key(h)] }
+	before, after, err := unlinkLost(b, lostBlock)
 	if err != nil {
 		return cp, err
 	}
 	if err := s.commit(b, pebble.Sync); err != nil {
 		return cp, err
 	}
-	s.log.Error("store: lost blocks taken out; they will be fetched again",
-		"blocks", len(lost), "head before", before.Number, "head now", after.Number)
+	s.log.Error("store: what is lost has been taken out; it will be fetched again",
+		"records", len(lost), "head before", before.Number, "head now", after.Number)
 	return cp, nil
 }
 
-// segmentEnds returns how long each segment must at least be.
-func (s *Store) segmentEnds(cp checkpoint) (map[uint32]int64, error) {
+// segmentEnds returns how long each segment of a family must at least be.
+func (s *Store) segmentEnds(f *family, cp checkpoint) (map[uint32]int64, error) {
 	ends := make(map[uint32]int64)
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixSealed}, UpperBound: prefixEnd(prefixSealed)})
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{f.files.ends}, UpperBound: prefixEnd(f.files.ends)})
 	if err != nil {
 		return nil, fmt.Errorf("store: read index: %w", err)
 	}
 	for ok := it.First(); ok; ok = it.Next() {
 		k, v := it.Key(), it.Value()
 		if len(k) != 5 || len(v) != 4 {
-			return nil, errors.Join(badValue(prefixSealed, v), it.Close())
+			return nil, errors.Join(badValue(f.files.ends, v), it.Close())
 		}
 		ends[binary.BigEndian.Uint32(k[1:])] = int64(binary.BigEndian.Uint32(v))
 	}
@@ -252,18 +261,18 @@ func (s *Store) segmentEnds(cp checkpoint) (map[uint32]int64, error) {
 	return ends, nil
 }
 
-// dropLostPlaces deletes the blocks whose record is not whole any more, and
-// fills ends. It reads all places: this is rare, and a million take a second.
-func dropLostPlaces(db *pebble.DB, b *pebble.Batch, short, ends map[uint32]int64) (map[common.Hash]bool, error) {
-	lost := make(map[common.Hash]bool)
-	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixBlock}, UpperBound: prefixEnd(prefixBlock)})
+// dropLostPlaces deletes the places of a kind whose record is not whole any more, adds
+// their keys to lost, and fills ends. It reads all places: this is rare, and a million
+// take a second.
+func dropLostPlaces(db *pebble.DB, b *pebble.Batch, k Kind, short, ends map[uint32]int64, lost map[hashKey]bool) error {
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{k.prefix()}, UpperBound: prefixEnd(k.prefix())})
 	if err != nil {
-		return nil, fmt.Errorf("store: read index: %w", err)
+		return fmt.Errorf("store: read index: %w", err)
 	}
 	for ok := it.First(); ok; ok = it.Next() {
 		p, err := decodePlace(it.Value())
 		if err != nil {
-			return nil, errors.Join(err, it.Close())
+			return errors.Join(err, it.Close())
 		}
 		size, ok := short[p.segment]
 		switch {
@@ -271,21 +280,21 @@ func dropLostPlaces(db *pebble.DB, b *pebble.Batch, short, ends map[uint32]int64
 		case p.end() <= size:
 			ends[p.segment] = max(ends[p.segment], p.end())
 		default:
-			lost[common.Hash(it.Key()[1:])] = true
+			lost[hashKey(it.Key())] = true
 			if err := b.Delete(it.Key(), nil); err != nil {
-				return nil, errors.Join(err, it.Close())
+				return errors.Join(err, it.Close())
 			}
 		}
 	}
 	if err := it.Close(); err != nil {
-		return nil, fmt.Errorf("store: read index: %w", err)
+		return fmt.Errorf("store: read index: %w", err)
 	}
-	return lost, nil
+	return nil
 }
 
 // unlinkLost takes out of b, an indexed batch, the links of the lost blocks and
 // of all that descends from them, and then adopts the best branch that is left.
-func unlinkLost(b *pebble.Batch, lost map[common.Hash]bool) (before, after Head, err error) {
+func unlinkLost(b *pebble.Batch, lost func(common.Hash) bool) (before, after Head, err error) {
 	before, err = getLast(b)
 	if errors.Is(err, ErrNotFound) { // not even a genesis block was linked
 		return Head{}, Head{}, nil
@@ -299,7 +308,7 @@ func unlinkLost(b *pebble.Batch, lost map[common.Hash]bool) (before, after Head,
 		return before, after, fmt.Errorf("store: read index: %w", err)
 	}
 	for ok := canon.First(); ok; ok = canon.Next() {
-		if v := canon.Value(); len(v) >= common.HashLength && lost[common.Hash(v[:common.HashLength])] {
+		if v := canon.Value(); len(v) >= common.HashLength && lost(common.Hash(v[:common.HashLength])) {
 			lowest = keyNumber(canon.Key())
 			break
 		}
@@ -327,7 +336,7 @@ func unlinkLost(b *pebble.Batch, lost map[common.Hash]bool) (before, after Head,
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return before, after, err
 		}
-		if !lost[l.Hash] && (stays[l.Parent] || err == nil && parent.Hash == l.Parent) {
+		if !lost(l.Hash) && (stays[l.Parent] || err == nil && parent.Hash == l.Parent) {
 			stays[l.Hash] = true
 			if best < 0 || l.TD.Gt(&sides[best].TD) {
 				best = i

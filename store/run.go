@@ -48,7 +48,7 @@ func (s *Store) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) 
 	}
 	defer s.gate.leave()
 	r := runs.Get().(*run)
-	*r = run{files: s.files, buf: r.buf[:0]}
+	*r = run{files: s.chain.files, buf: r.buf[:0]}
 	defer func() {
 		if cap(r.buf) <= keepRun {
 			runs.Put(r)
@@ -89,7 +89,7 @@ func (s *Store) seek(r *run, h common.Hash) ([]byte, error) {
 		return nil, err
 	}
 	corrupt := func(reason string) error {
-		return &CorruptError{File: s.files.path(p.segment), Offset: int64(p.offset), Hash: h, Reason: reason}
+		return &CorruptError{File: s.chain.files.path(p.segment), Offset: int64(p.offset), Hash: h, Reason: reason}
 	}
 	if p.length > maxRecord {
 		return nil, corrupt("the index gives an impossible length")
@@ -120,7 +120,7 @@ func (r *run) next(h common.Hash) ([]byte, error) {
 		return nil, err
 	}
 	head := r.buf[r.at:]
-	if recordHash(head) != h || recordKind(head) != kindBlock || recordLength(head) > maxRecord {
+	if recordHash(head) != h || recordKind(head) != Block || recordLength(head) > maxRecord {
 		return nil, nil
 	}
 	size := int(recordSize(int(recordLength(head))))

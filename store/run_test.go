@@ -94,7 +94,7 @@ func TestAppendBlocksCorrupt(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	rewrite(t, fs, s.files.path(p.segment), func(b []byte) []byte {
+	rewrite(t, fs, s.chain.files.path(p.segment), func(b []byte) []byte {
 		b[int64(p.offset)+recordHeader+5] ^= 1
 		return b
 	})

@@ -21,8 +21,6 @@ const (
 	segmentFormat = 1
 	segmentHeader = 64
 	recordHeader  = 52
-
-	kindBlock = 0
 )
 
 const (
@@ -91,11 +89,11 @@ func checkSegmentHeader(b []byte, file string, segment uint32, genesis common.Ha
 	return true, nil
 }
 
-func appendRecord(b []byte, r *Record) []byte {
+func appendRecord(b []byte, k Kind, r *Record) []byte {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(r.Raw)))
-	b = append(b, kindBlock, 0, 0, 0)
+	b = append(b, byte(k), 0, 0, 0)
 	b = binary.BigEndian.AppendUint64(b, r.Number)
 	b = append(b, r.Hash[:]...)
 	b = append(b, r.Raw...)
@@ -104,7 +102,7 @@ func appendRecord(b []byte, r *Record) []byte {
 }
 
 func recordLength(b []byte) uint32    { return binary.BigEndian.Uint32(b[4:]) }
-func recordKind(b []byte) byte        { return b[8] }
+func recordKind(b []byte) Kind        { return Kind(b[8]) }
 func recordNumber(b []byte) uint64    { return binary.BigEndian.Uint64(b[12:]) }
 func recordHash(b []byte) common.Hash { return common.Hash(b[20:52]) }
 func recordIntact(b []byte) bool {
@@ -116,9 +114,10 @@ func recordSize(length int) int64 { return recordHeader + int64(length) }
 // serving a thousand blocks must not cost a thousand opens. Safe for concurrent
 // use; close must not run while a read does (the store's gate sees to that).
 type segmentFiles struct {
-	fs  vfs.FS
-	dir string
-	mu  struct {
+	fs   vfs.FS
+	dir  string
+	ends byte // prefix of the index keys that say where full segments end
+	mu   struct {
 		sync.RWMutex
 		open map[uint32]vfs.File
 	}
@@ -191,12 +190,12 @@ func (f *segmentFiles) size(segment uint32) (int64, error) {
 	return info.Size(), nil
 }
 
-// appendRaw appends the raw bytes of the block at p, checking all of the
+// appendRaw appends the raw bytes of the content at p, checking all of the
 // record. It reads header and bytes at once and then closes the gap: moving a
 // block in memory costs less than a second system call.
-func (f *segmentFiles) appendRaw(dst []byte, h common.Hash, p place) ([]byte, error) {
+func (f *segmentFiles) appendRaw(dst []byte, k Kind, h common.Hash, p place) ([]byte, error) {
 	corrupt := func(reason string) error {
-		return &CorruptError{File: f.path(p.segment), Offset: int64(p.offset), Hash: h, Reason: reason}
+		return &CorruptError{File: f.path(p.segment), Offset: int64(p.offset), Kind: k, Hash: h, Reason: reason}
 	}
 	if p.length > maxRecord {
 		return dst, corrupt("the index gives an impossible length")
@@ -206,7 +205,7 @@ func (f *segmentFiles) appendRaw(dst []byte, h common.Hash, p place) ([]byte, er
 		return dst, corrupt("the file is missing")
 	}
 	if err != nil {
-		return dst, fmt.Errorf("store: read block %x: %w", h, err)
+		return dst, fmt.Errorf("store: read %v %x: %w", k, h, err)
 	}
 	start, size := len(dst), int(recordSize(int(p.length)))
 	dst = slices.Grow(dst, size)
@@ -215,12 +214,12 @@ func (f *segmentFiles) appendRaw(dst []byte, h common.Hash, p place) ([]byte, er
 		if err == nil || errors.Is(err, io.EOF) {
 			return dst[:start], corrupt(fmt.Sprintf("the file ends after %d of %d bytes", n, size))
 		}
-		return dst[:start], fmt.Errorf("store: read block %x: %w", h, err)
+		return dst[:start], fmt.Errorf("store: read %v %x: %w", k, h, err)
 	}
 	switch {
 	case !recordIntact(b):
 		return dst[:start], corrupt("checksum does not match")
-	case recordLength(b) != p.length || recordKind(b) != kindBlock || recordHash(b) != h:
+	case recordLength(b) != p.length || recordKind(b) != k || recordHash(b) != h:
 		return dst[:start], corrupt("the record there is another one")
 	}
 	copy(b, b[recordHeader:])

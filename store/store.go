@@ -14,11 +14,11 @@ import (
 	"github.com/holiman/uint256"
 )
 
-// Record is one block as the store sees it.
+// Record is one block, or other content, as the store sees it.
 type Record struct {
 	Hash   common.Hash
-	Number uint64
-	// Raw is the block's bytes. Put copies them; the caller may reuse the slice.
+	Number uint64 // of a block
+	// Raw is its bytes. Put copies them; the caller may reuse the slice.
 	Raw []byte
 }
 
@@ -109,18 +109,17 @@ type Store struct {
 	dbLog   *indexLogger
 	// memTable is the size of a table of the index in memory.
 	memTable uint64
-	files    *segmentFiles
+	chain    *family // blocks and receipts
+	chunks   *family
 
-	head   atomic.Pointer[Head]
-	plan   atomic.Pointer[Plan] // nil: no plan
-	blocks atomic.Uint64
-	gate   gate
+	head atomic.Pointer[Head]
+	plan atomic.Pointer[Plan] // nil: no plan
+	gate gate
 
 	// mu makes writers take turns. It is held across the I/O of a write: there
 	// is one log to append to, so there is nothing else a writer could do.
 	mu struct {
 		sync.Mutex
-		writer   segmentWriter
 		lookup   lookup // scratch of Put and Link
 		unsynced uint64 // plan hashes appended since the index was last synced
 		failed   error  // sticky: why writing has stopped
@@ -134,7 +133,10 @@ func (s *Store) Head() Head { return *s.head.Load() }
 
 // Blocks returns how many blocks are held, the genesis block and all that are
 // not linked included.
-func (s *Store) Blocks() uint64 { return s.blocks.Load() }
+func (s *Store) Blocks() uint64 { return s.chain.held.Load() }
+
+// Chunks returns how many chunks are held.
+func (s *Store) Chunks() uint64 { return s.chunks.held.Load() }
 
 // Network returns the name of the network the directory was made for.
 func (s *Store) Network() string { return s.network }
@@ -155,7 +157,10 @@ func (s *Store) Close() error {
 
 // closeAll needs mu and that nobody reads.
 func (s *Store) closeAll() error {
-	err := errors.Join(s.mu.writer.close(), s.files.close())
+	var err error
+	for _, f := range s.families() {
+		err = errors.Join(err, f.writer.close(), f.files.close())
+	}
 	if s.mu.wedged {
 		// Closing the index would wait forever for a lock that died with the
 		// panic. The directory stays locked until the process ends, because the

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/ethereum/go-ethereum/common"
+)
+
+// Kind says what content is, and what the hash is that names it. The store takes
+// the caller's word for both. The numbers are part of the disk format, and those of
+// the wire where that has them.
+type Kind uint8
+
+const (
+	// Block: named by the hash of its header.
+	Block Kind = iota
+	// Chunk: a piece of a file, named by its Swarm address.
+	Chunk
+	// Receipts: the list of receipts of a block, named by the receipts root. Blocks
+	// with equal receipts share it.
+	Receipts
+
+	kinds
+)
+
+func (k Kind) String() string {
+	if k < kinds {
+		return [kinds]string{"block", "chunk", "receipts"}[k]
+	}
+	return fmt.Sprintf("content of kind %d", uint8(k))
+}
+
+// prefix is the first byte of the index keys of the kind.
+func (k Kind) prefix() byte { return [kinds]byte{prefixBlock, prefixChunk, prefixReceipts}[k] }
+
+func (k Kind) key(h common.Hash) hashKey { return prefixedHash(k.prefix(), h) }
+
+// family is a log of segments in a directory of its own, with a checkpoint of its own.
+// What a chain is made of is in one of them and stays for ever. Chunks are in another,
+// because they may go again: then a segment with little left in it can be given up when
+// that little has been put again, and no block has to move for it.
+type family struct {
+	kinds []Kind // of what is in it; kinds[0] is what is counted
+	files *segmentFiles
+	// writer belongs to the holder of Store.mu.
+	writer segmentWriter
+	held   atomic.Uint64 // how many of kinds[0]
+	// checkpoint is its name in the index.
+	checkpoint string
+}
+
+func (s *Store) families() [2]*family { return [2]*family{s.chain, s.chunks} }
+
+// familyOf returns where content of a kind is, nil for a kind that is none.
+func (s *Store) familyOf(k Kind) *family {
+	switch k {
+	case Block, Receipts:
+		return s.chain
+	case Chunk:
+		return s.chunks
+	}
+	return nil
+}
+
+func unknownKind(k Kind) error { return fmt.Errorf("store: there is no %v", k) }
+
+// PutContent is [Store.Put] for content of any kind, and makes the same promises.
+func (s *Store) PutContent(k Kind, recs []Record) (added int, err error) {
+	return s.putContent(k, recs, false)
+}
+
+// ReplaceContent is [Store.Replace] for content of any kind.
+func (s *Store) ReplaceContent(k Kind, recs []Record) error {
+	_, err := s.putContent(k, recs, true)
+	return err
+}
+
+func (s *Store) putContent(k Kind, recs []Record, again bool) (added int, err error) {
+	if err := s.gate.enter(); err != nil {
+		return 0, err
+	}
+	defer s.gate.leave()
+	if k >= kinds {
+		return 0, unknownKind(k)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.put(k, recs, again)
+}
+
+// HasContent reports whether content is held.
+func (s *Store) HasContent(k Kind, h common.Hash) (bool, error) {
+	if err := s.gate.enter(); err != nil {
+		return false, err
+	}
+	defer s.gate.leave()
+	if k >= kinds {
+		return false, unknownKind(k)
+	}
+	key := k.key(h)
+	return has(s.db, key[:])
+}
+
+// ContentSize returns the length of content without reading it, ErrNotFound if it is
+// not held.
+func (s *Store) ContentSize(k Kind, h common.Hash) (int, error) {
+	if err := s.gate.enter(); err != nil {
+		return 0, err
+	}
+	defer s.gate.leave()
+	p, err := s.place(k, h)
+	return int(p.length), err
+}
+
+// AppendContent appends the bytes of content to dst. It returns ErrNotFound for what is
+// not held, and a *CorruptError if the bytes on disk are not those that were put; then
+// dst comes back as it was.
+func (s *Store) AppendContent(dst []byte, k Kind, h common.Hash) ([]byte, error) {
+	if err := s.gate.enter(); err != nil {
+		return dst, err
+	}
+	defer s.gate.leave()
+	p, err := s.place(k, h)
+	if err != nil {
+		return dst, err
+	}
+	return s.familyOf(k).files.appendRaw(dst, k, h, p)
+}
+
+func (s *Store) place(k Kind, h common.Hash) (place, error) {
+	if k >= kinds {
+		return place{}, errors.Join(ErrNotFound, unknownKind(k))
+	}
+	key := k.key(h)
+	return get(s.db, key[:], decodePlace)
+}
