@@ -12,6 +12,9 @@ type Config struct {
 	PeerBytes int64
 	// TotalBytes bounds what is in flight at all peers together.
 	TotalBytes int64
+	// Cap is what is let through of all that peers send, by whoever reads from
+	// them; 0: all of it. No more is in flight than passes in time.
+	Cap BytesPerSec
 	// HeldBytes stops handing out work while more than this many bytes have
 	// arrived and are not yet Done.
 	HeldBytes int64

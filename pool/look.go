@@ -142,10 +142,11 @@ func (p *Pool[P, K]) hungry(now time.Time, candidates []*peer[P, K]) []*peer[P, 
 			if pr.open == 0 && !now.Before(pr.nextProbe) {
 				list = append(list, pr)
 			}
-		case pr.open > 0 && p.bytesInFlight >= p.cfg.totalBytes():
-			pr.limit = WhyBudget
-		case p.hasRoom(pr):
+		case !p.hasRoom(pr):
+		case p.wanted() == 0 || p.full(pr) == WhyUnknown:
 			list = append(list, pr)
+		default:
+			pr.limit = p.full(pr)
 		}
 	}
 	if len(list) > 1 && (p.wanted() > 0 || p.hedgeDue(now)) {
@@ -174,6 +175,7 @@ type outlook struct {
 	sum    BytesPerSec             // of the peers that are not late
 	sums   [MaxClasses]BytesPerSec // of those among them that serve a class
 	median BytesPerSec             // of those that are measured, 0 if there is none
+	trip   time.Duration           // the least round trip of those
 }
 
 // rates returns the outlook, which is a little old if there are many peers.
@@ -190,6 +192,9 @@ func (p *Pool[P, K]) rates(now time.Time) outlook {
 				if pr.services[c].offered {
 					o.sums[c] += pr.rate
 				}
+			}
+			if len(measured) == 0 || pr.rtt < o.trip {
+				o.trip = pr.rtt
 			}
 			measured = append(measured, pr.rate)
 		}

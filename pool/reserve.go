@@ -81,11 +81,11 @@ func (p *Pool[P, K]) hasRoom(pr *peer[P, K]) bool {
 		return true
 	}
 	if pr.single || pr.late || pr.rate == 0 {
-		pr.limit = WhyTransferring
+		pr.limit = p.busyWhy()
 		return false
 	}
 	if room := pr.room(&p.cfg) - pr.booked; room <= 0 || room < pr.requestBytes(&p.cfg)/2 {
-		pr.limit = WhyTransferring
+		pr.limit = p.busyWhy()
 		return false
 	}
 	return true
@@ -168,8 +168,8 @@ func (p *Pool[P, K]) lease(now time.Time, pr *peer[P, K], t tail) (Request[P, K]
 	}
 	for {
 		n, why := p.choose(now, pr)
-		if why == WhyUnknown && p.bytesInFlight >= p.cfg.totalBytes() && pr.open > 0 {
-			why = WhyBudget
+		if why == WhyUnknown {
+			why = p.full(pr)
 		}
 		if why != WhyUnknown {
 			pr.limit = why
@@ -202,6 +202,7 @@ func (p *Pool[P, K]) bounds(now time.Time, pr *peer[P, K], class Class, t tail) 
 	if pr.late {
 		return 1, bytes, true
 	}
+	bytes = min(bytes, p.capRoom())
 	if allowed := pr.allowance(now, t); allowed < bytes {
 		return keys, allowed, allowed >= int64(p.classes[class].meanSize)
 	}
@@ -261,10 +262,10 @@ func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], class Class, keys []K, 
 	if pr.rate > 0 && !pr.late {
 		r.finish = pr.finishOf(now, bytes, 0)
 		wait := time.Duration(deadlineFactor*float64(r.finish.Sub(now))) + 4*pr.dev
-		r.deadline = now.Add(p.stretch(max(p.cfg.minDeadline(), wait)))
+		r.deadline = now.Add(p.stretch(max(p.cfg.minDeadline(), wait, p.capWait(bytes))))
 	} else {
 		r.finish = now.Add(firstDeadline / 2)
-		r.deadline = now.Add(p.stretch(max(p.cfg.minDeadline(), firstDeadline)))
+		r.deadline = now.Add(p.stretch(max(p.cfg.minDeadline(), firstDeadline, p.capWait(bytes))))
 	}
 	if n := len(pr.queue); n > 0 {
 		// Answers come in order: nobody is late before the one ahead of it.
@@ -276,9 +277,9 @@ func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], class Class, keys []K, 
 	pr.open++
 	pr.booked += bytes
 	pr.keys += len(keys)
-	pr.limit = WhyTransferring
 	pr.stats.Requests++
 	p.bytesInFlight += bytes
+	pr.limit = p.busyWhy()
 	p.classes[class].booked += bytes
 	p.stats.Requests++
 	p.stats.Asked += uint64(len(keys))

@@ -23,6 +23,9 @@ type world struct {
 	size  func(key int) int
 	trace []string
 
+	cap    float64   // bytes a second that we read of all that comes, 0: all
+	freeAt time.Time // when what has come is read
+
 	held     map[int]bool // delivered once
 	asked    map[int]int  // times handed out
 	received int64
@@ -115,22 +118,37 @@ func (w *world) send(r pool.Request[int, int]) {
 		}
 		p.freeAt = end
 		w.at(end.Add(p.delay), func() {
-			if p.gone {
-				return
-			}
-			p.answered += len(items)
-			for i, v := range w.pool.Deliver(w.now, p.id, r.ID, items, true) {
-				if v == pool.Useful {
-					if w.held[items[i].Key] {
-						w.t.Fatalf("key %d was useful twice", items[i].Key)
-					}
-					w.held[items[i].Key] = true
-					w.received += int64(items[i].Size)
-					w.pool.Done(items[i].Key)
+			w.read(bytes, func() {
+				if p.gone {
+					return
 				}
-			}
+				p.answered += len(items)
+				for i, v := range w.pool.Deliver(w.now, p.id, r.ID, items, true) {
+					if v == pool.Useful {
+						if w.held[items[i].Key] {
+							w.t.Fatalf("key %d was useful twice", items[i].Key)
+						}
+						w.held[items[i].Key] = true
+						w.received += int64(items[i].Size)
+						w.pool.Done(items[i].Key)
+					}
+				}
+			})
 		})
 	})
+}
+
+// read reads what has come, in its turn if there is a cap.
+func (w *world) read(bytes int, then func()) {
+	if w.cap == 0 {
+		then()
+		return
+	}
+	if w.freeAt.Before(w.now) {
+		w.freeAt = w.now
+	}
+	w.freeAt = w.freeAt.Add(time.Duration(float64(bytes) / w.cap * float64(time.Second)))
+	w.at(w.freeAt, then)
 }
 
 // run goes on until every wanted key is delivered and returns how long it took.

@@ -90,9 +90,10 @@ const (
 	WhyChecking          // what has arrived is not yet checked and stored
 	WhyBudget            // the bound on all bytes in flight is reached
 	WhyTail              // the little that is left comes sooner from others
+	WhyCapped            // as much is in flight as the cap lets through in time
 )
 
-var whyText = [...]string{"unknown", "transferring", "nothing wanted", "lacking", "late", "checking", "budget", "tail"}
+var whyText = [...]string{"unknown", "transferring", "nothing wanted", "lacking", "late", "checking", "budget", "tail", "capped"}
 
 func (w Why) String() string {
 	if int(w) < len(whyText) {
