@@ -37,6 +37,9 @@ const (
 	// RuleUnclesHash: the header's uncles hash is that of the body. Blame as
 	// for RuleTransactionsRoot.
 	RuleUnclesHash Rule = "uncles hash"
+	// RuleReceiptsRoot: the header's receipts root is that of the receipts. A
+	// violation convicts who served the receipts, and says nothing of the block.
+	RuleReceiptsRoot Rule = "receipts root"
 	// RuleParent: the block names the expected parent.
 	RuleParent Rule = "parent hash"
 	// RuleNumber: a block's number is its parent's plus one (Yellow Paper,

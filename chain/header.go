@@ -42,16 +42,17 @@ func (h *Header) Detached() Header {
 	return d
 }
 
-// fields reads the items of a header one after the other. The first error
-// sticks, so that a format reads as a list of its fields.
+// fields reads the items of a header, or of another list, one after the other. The
+// first error sticks, so that a format reads as a list of its fields.
 type fields struct {
+	of   string // what the list is, for errors
 	rest []byte
 	err  error
 }
 
 func (f *fields) fail(item, what string, err error) {
 	if f.err == nil {
-		f.err = &FormatError{Item: "header: " + item, What: what, Err: err}
+		f.err = &FormatError{Item: f.of + ": " + item, What: what, Err: err}
 	}
 }
 
@@ -71,6 +72,20 @@ func (f *fields) bytes(item string, limit int) []byte {
 	}
 	f.rest = rest
 	return b
+}
+
+// list reads a list and returns its content.
+func (f *fields) list(item string) []byte {
+	if f.err != nil {
+		return nil
+	}
+	content, rest, err := rlp.SplitList(f.rest)
+	if err != nil {
+		f.fail(item, "not a canonical RLP list", err)
+		return nil
+	}
+	f.rest = rest
+	return content
 }
 
 // fixed reads a string of exactly len(dst) bytes.
@@ -141,7 +156,7 @@ func parseHeader(f Format, raw []byte, h *Header) error {
 	if h.Items, err = rlp.CountValues(content); err != nil {
 		return &FormatError{Item: "header", What: "not a list of RLP items", Err: err}
 	}
-	fs := fields{rest: content}
+	fs := fields{of: "header", rest: content}
 	f.header(&fs, h)
 	if err := fs.end(); err != nil {
 		return err

@@ -133,7 +133,7 @@ func TestSeed(t *testing.T) {
 	for b := range Generate(Config{Seed: 1, Blocks: 100, Size: 3000, UncleEvery: 10}) {
 		head = b
 	}
-	const want = "0xa83a71e9a2b4a76ef6e91c7c7388e8ef47a02937a0127ee4e7fe496d7a672d11"
+	const want = "0xe2a16bb3797c4edc35fabb205c3b0f74f56a123bcf4aca5f91aeaeedf547e90b"
 	if got := head.Hash.Hex(); got != want {
 		t.Errorf("block 100 of seed 1 is %s, want %s", got, want)
 	}
@@ -203,7 +203,7 @@ func Example() {
 	// Output:
 	// 1 131072 42000
 	// 2 131072 42000
-	// 3 131136 42000
+	// 3 131072 42000
 }
 
 func BenchmarkGenerate(b *testing.B) {

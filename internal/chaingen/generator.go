@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math/rand/v2"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/ethereum/go-ethereum/trie"
@@ -21,6 +22,9 @@ type Generator struct {
 	rng  *rand.ChaCha8
 	tree *trie.StackTrie
 
+	// roots are the receipts roots, by the number of transactions.
+	roots map[int]common.Hash
+
 	// Reused from block to block.
 	txs    txList
 	uncles []byte
@@ -32,7 +36,7 @@ func New(c Config) (*Generator, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Generator{cfg: c, head: c.Parent, rng: rand.NewChaCha8([32]byte{}), tree: trie.NewStackTrie(nil)}
+	g := &Generator{cfg: c, head: c.Parent, rng: rand.NewChaCha8([32]byte{}), tree: trie.NewStackTrie(nil), roots: map[int]common.Hash{}}
 	if g.head == nil {
 		genesis, err := c.network().GenesisBlock()
 		if err != nil {
@@ -96,7 +100,7 @@ func (g *Generator) encode(parent *chain.Block) []byte {
 	if n := len(g.txs.items); n > 0 {
 		h.TxRoot = types.DeriveSha(&g.txs, g.tree)
 		h.GasUsed = min(uint64(n)*txGas, h.GasLimit)
-		g.rng.Read(h.ReceiptRoot[:])
+		h.ReceiptRoot = g.receiptRoot(n)
 	}
 	if len(g.uncles) > 0 {
 		h.UnclesHash = chain.Keccak256(appendListHeader(nil, len(g.uncles)), g.uncles)
