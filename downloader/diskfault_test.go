@@ -11,12 +11,13 @@ import (
 
 	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/internal/faultfs"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/store"
 )
 
 // diskFault runs a sync on a disk that fails at the k-th operation, then on the same
 // disk after it has been repaired. It returns what was hit, "" if nothing was.
-func diskFault(t *testing.T, c *branch, fault faultfs.Fault, k int) (hit string) {
+func diskFault(t *testing.T, c *testbed.Branch, fault faultfs.Fault, k int) (hit string) {
 	t.Helper()
 	inBubble(t, func(t *testing.T, w *world) {
 		w.stop() // the data directory is there; package store tests its making
@@ -36,12 +37,12 @@ func diskFault(t *testing.T, c *branch, fault faultfs.Fault, k int) (hit string)
 			case stopped = <-ended:
 			case <-time.After(20 * ms):
 			}
-			if stopped != nil || w.store.Head().Hash == c.head().Hash {
+			if stopped != nil || w.store.Head().Hash == c.Head().Hash {
 				break
 			}
 		}
 		hit = disk.Hit()
-		if stopped == nil && w.store.Head().Hash != c.head().Hash {
+		if stopped == nil && w.store.Head().Hash != c.Head().Hash {
 			t.Fatalf("after op %d, %s: neither an error nor the chain\n%s", k, hit, w.story())
 		}
 		if stopped != nil {
@@ -69,7 +70,7 @@ func diskFault(t *testing.T, c *branch, fault faultfs.Fault, k int) (hit string)
 			}
 		}
 		w.served = map[common.Hash]int{}
-		for _, x := range c.blocks {
+		for _, x := range c.Blocks {
 			if ok, _ := w.store.Has(x.Hash); ok {
 				w.served[x.Hash] = 1 // once is enough
 			}
@@ -104,7 +105,7 @@ func (s *noted) Put(recs []store.Record) (int, error) {
 
 // everyFault hits each operation of a sync in turn.
 func everyFault(t *testing.T, fault faultfs.Fault) {
-	c := grow(t, nil, 0, 1, 0, 150)
+	c := testbed.Grow(t, nil, 0, 1, 0, 150)
 	step := 1
 	if testing.Short() {
 		step = 3

@@ -22,9 +22,11 @@ import (
 type Downloader struct {
 	cfg   Config
 	inbox chan message  // many senders; never closed; a few slots against needless switches
-	plans atomic.Uint64 // counts the plans that were taken up, for the linker
 	fresh *recent       // blocks just stored, for the linker
 	later sync.Map      // hashes of probes whose seals are checked by the linker
+	plans atomic.Uint64 // counts the plans that were taken up or closed, for the linker
+	again atomic.Bool   // blocks of the plan may have been here before
+	vouch atomic.Uint64 // number of a trusted block in the plan, 0 if there is none
 }
 
 // message is an event for the loop.
@@ -107,6 +109,8 @@ type loop struct {
 	prepared uint64        // the last that went there
 	linkWake chan struct{} // one slot; to the linker
 	plans    *atomic.Uint64
+	again    *atomic.Bool
+	vouch    *atomic.Uint64
 
 	stored, storedBytes uint64
 	lastProgress        time.Time
@@ -160,6 +164,8 @@ func (d *Downloader) Run(ctx context.Context) error {
 		checks:   make(chan checkTask),
 		writes:   make(chan []store.Record),
 		plans:    &d.plans,
+		again:    &d.again,
+		vouch:    &d.vouch,
 		fresh:    d.fresh,
 		later:    &d.later,
 		prepares: make(chan uint64, 1),

@@ -8,12 +8,13 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/internal/testbed"
 )
 
 const ms = time.Millisecond
 
 func TestSyncFromFourPeers(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 3000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 3000)
 	inBubble(t, func(t *testing.T, w *world) {
 		var peers []*actor
 		for _, n := range []string{"a", "b", "c", "d"} {
@@ -31,7 +32,7 @@ func TestSyncFromFourPeers(t *testing.T) {
 }
 
 func TestSyncFromServersOf2014(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 300)
+	c := testbed.Grow(t, nil, 0, 1, 0, 300)
 	inBubble(t, func(t *testing.T, w *world) {
 		// The C++ server answers 16 blocks and leaves nothing out; the Python
 		// server 32 hashes; one of PV33 leaves out the genesis block and ends
@@ -40,7 +41,7 @@ func TestSyncFromServersOf2014(t *testing.T) {
 		py := w.join(&actor{name: "py", chain: c, delay: 500 * ms, hashes: 32})
 		pv33 := w.join(&actor{name: "pv33", chain: c, delay: 20 * ms, most: 128,
 			ancestry: func(_ common.Hash, answer []common.Hash) []common.Hash {
-				return slices.DeleteFunc(answer, func(h common.Hash) bool { return h == c.blocks[0].Hash })
+				return slices.DeleteFunc(answer, func(h common.Hash) bool { return h == c.Blocks[0].Hash })
 			}})
 		w.settled(c)
 		w.once()
@@ -50,7 +51,7 @@ func TestSyncFromServersOf2014(t *testing.T) {
 
 func TestAShortChain(t *testing.T) {
 	for _, n := range []int{1, 2, 3} {
-		c := grow(t, nil, 0, 1, 0, n)
+		c := testbed.Grow(t, nil, 0, 1, 0, n)
 		inBubble(t, func(t *testing.T, w *world) {
 			p := w.join(&actor{name: "a", chain: c, delay: 10 * ms})
 			w.settled(c)
@@ -61,12 +62,12 @@ func TestAShortChain(t *testing.T) {
 }
 
 func TestNothingIsFetchedForEqualTotalDifficulty(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 50)
+	c := testbed.Grow(t, nil, 0, 1, 0, 50)
 	inBubble(t, func(t *testing.T, w *world) {
 		w.join(&actor{name: "a", chain: c})
 		w.settled(c)
-		other := grow(t, c, 49, 2, 0, 1)
-		other.td = c.td
+		other := testbed.Grow(t, c, 49, 2, 0, 1)
+		other.TD = c.TD
 		b := w.join(&actor{name: "b", chain: other})
 		time.Sleep(time.Minute)
 		if b.given+b.walked > 0 {
@@ -76,11 +77,11 @@ func TestNothingIsFetchedForEqualTotalDifficulty(t *testing.T) {
 }
 
 func TestTheHeavierForkWins(t *testing.T) {
-	trunk := grow(t, nil, 0, 1, 0, 200)
-	light := grow(t, trunk, 150, 2, 0, 40)
-	heavy := grow(t, trunk, 120, 3, 0, 90)
-	for _, order := range [][]*branch{{trunk, light, heavy}, {heavy, light, trunk}, {light, heavy, trunk}} {
-		best := slices.MaxFunc(order, func(a, b *branch) int { return a.td.Cmp(&b.td) })
+	trunk := testbed.Grow(t, nil, 0, 1, 0, 200)
+	light := testbed.Grow(t, trunk, 150, 2, 0, 40)
+	heavy := testbed.Grow(t, trunk, 120, 3, 0, 90)
+	for _, order := range [][]*testbed.Branch{{trunk, light, heavy}, {heavy, light, trunk}, {light, heavy, trunk}} {
+		best := slices.MaxFunc(order, func(a, b *testbed.Branch) int { return a.TD.Cmp(&b.TD) })
 		inBubble(t, func(t *testing.T, w *world) {
 			for i, c := range order {
 				w.honest(w.join(&actor{name: string(rune('a' + i)), chain: c, delay: 10 * ms}))
@@ -93,13 +94,13 @@ func TestTheHeavierForkWins(t *testing.T) {
 }
 
 func TestARestartFetchesNothingAgain(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 2000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 2000)
 	inBubble(t, func(t *testing.T, w *world) {
 		for round := 0; ; round++ {
 			w.join(&actor{name: "a", chain: c, delay: 10 * ms, rate: 200e3, hashes: 100})
 			w.join(&actor{name: "b", chain: c, delay: 30 * ms, rate: 100e3, hashes: 150})
 			time.Sleep(1500 * ms)
-			if w.store.Head().Hash == c.head().Hash {
+			if w.store.Head().Hash == c.Head().Hash {
 				break
 			}
 			if round > 100 {
@@ -112,7 +113,7 @@ func TestARestartFetchesNothingAgain(t *testing.T) {
 				t.Fatal("blocks are lost")
 			}
 			// What was stored is not to be served again.
-			for _, b := range c.blocks {
+			for _, b := range c.Blocks {
 				held, err := w.store.Has(b.Hash)
 				if err != nil {
 					t.Fatal(err)
@@ -130,11 +131,11 @@ func TestARestartFetchesNothingAgain(t *testing.T) {
 }
 
 func TestTheWalkGoesOnWhenItsSourceDies(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 2000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 2000)
 	inBubble(t, func(t *testing.T, w *world) {
 		a := w.join(&actor{name: "a", chain: c, delay: 50 * ms, hashes: 100, rate: 100e3})
 		time.Sleep(300 * ms)
-		b := w.join(&actor{name: "b", chain: c, delay: 50 * ms, hashes: 100, rate: 100e3, claim: downloader.Claim{Head: c.blocks[0].Hash}})
+		b := w.join(&actor{name: "b", chain: c, delay: 50 * ms, hashes: 100, rate: 100e3, claim: downloader.Claim{Head: c.Blocks[0].Hash}})
 		time.Sleep(300 * ms)
 		a.leave()
 		w.settled(c)
@@ -144,7 +145,7 @@ func TestTheWalkGoesOnWhenItsSourceDies(t *testing.T) {
 
 // TestF4AllPeersVanish: five minutes later somebody is back.
 func TestF4AllPeersVanish(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 1000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 1000)
 	inBubble(t, func(t *testing.T, w *world) {
 		a := w.join(&actor{name: "a", chain: c, rate: 100e3, hashes: 200})
 		time.Sleep(2 * time.Second)
@@ -156,9 +157,9 @@ func TestF4AllPeersVanish(t *testing.T) {
 }
 
 func TestAHeadThatIsWithheld(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 100)
+	c := testbed.Grow(t, nil, 0, 1, 0, 100)
 	inBubble(t, func(t *testing.T, w *world) {
-		claim := c.claim()
+		claim := claimOf(c)
 		claim.TD.AddUint64(&claim.TD, 1000)
 		claim.Head = common.Hash{1}
 		liar := w.join(&actor{name: "liar", chain: c, claim: claim, delay: 10 * ms})
@@ -173,12 +174,12 @@ func TestAHeadThatIsWithheld(t *testing.T) {
 }
 
 func TestAJunkBodyConvictsItsServer(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 500)
+	c := testbed.Grow(t, nil, 0, 1, 0, 500)
 	inBubble(t, func(t *testing.T, w *world) {
 		liar := w.join(&actor{name: "liar", chain: c, delay: ms,
 			blocks: func(_ []common.Hash, answer []downloader.Block) []downloader.Block {
 				for i := range answer {
-					if raw := answer[i].Raw; c.at[answer[i].Hash]%7 == 3 {
+					if raw := answer[i].Raw; c.At[answer[i].Hash]%7 == 3 {
 						raw[len(raw)-20] ^= 1 // in the last transaction
 					}
 				}
@@ -192,7 +193,7 @@ func TestAJunkBodyConvictsItsServer(t *testing.T) {
 }
 
 func TestAListThatSkipsOrInsertsAHash(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 500)
+	c := testbed.Grow(t, nil, 0, 1, 0, 500)
 	spoils := map[string]func(common.Hash, []common.Hash) []common.Hash{
 		"skips one": func(_ common.Hash, l []common.Hash) []common.Hash {
 			if len(l) > 50 {
@@ -208,7 +209,7 @@ func TestAListThatSkipsOrInsertsAHash(t *testing.T) {
 		},
 		"goes in a circle": func(start common.Hash, l []common.Hash) []common.Hash {
 			if len(l) > 50 {
-				return append(l[:50], c.head().Hash)
+				return append(l[:50], c.Head().Hash)
 			}
 			return l
 		},
@@ -252,33 +253,33 @@ func TestAListThatSkipsOrInsertsAHash(t *testing.T) {
 }
 
 func TestAPeerThatOverstatesItsChainChangesNothing(t *testing.T) {
-	good := grow(t, nil, 0, 1, 0, 200)
-	weak := grow(t, good, 100, 2, 0, 20)
+	good := testbed.Grow(t, nil, 0, 1, 0, 200)
+	weak := testbed.Grow(t, good, 100, 2, 0, 20)
 	inBubble(t, func(t *testing.T, w *world) {
 		w.join(&actor{name: "a", chain: good, delay: 5 * ms})
 		w.settled(good)
-		claim := weak.claim()
-		claim.TD.AddUint64(&good.td, 1)
+		claim := claimOf(weak)
+		claim.TD.AddUint64(&good.TD, 1)
 		w.join(&actor{name: "b", chain: weak, claim: claim, delay: 5 * ms})
 		w.until("the weak chain", func(e downloader.Event) bool {
 			f, ok := e.(downloader.Finished)
-			return ok && f.Head == weak.head().Hash && !f.Moved
+			return ok && f.Head == weak.Head().Hash && !f.Moved
 		})
-		if w.store.Head().Hash != good.head().Hash {
+		if w.store.Head().Hash != good.Head().Hash {
 			t.Fatal("the head has moved to a weaker chain")
 		}
 	})
 }
 
 func TestAnAnnouncedBlockIsTaken(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 50)
-	longer := grow(t, c, 50, 1, 0, 5)
+	c := testbed.Grow(t, nil, 0, 1, 0, 50)
+	longer := testbed.Grow(t, c, 50, 1, 0, 5)
 	inBubble(t, func(t *testing.T, w *world) {
 		a := w.join(&actor{name: "a", chain: c, delay: 5 * ms})
 		b := w.join(&actor{name: "b", chain: c, delay: 5 * ms})
 		w.settled(c)
 		a.chain = longer
-		head := longer.head()
+		head := longer.Head()
 		w.down.Announced(w.ctx, a, []downloader.Block{{Hash: head.Hash, Raw: slices.Clone(head.Raw())}})
 		w.settled(longer)
 		w.once()
@@ -296,7 +297,7 @@ func TestAnAnnouncedBlockIsTaken(t *testing.T) {
 }
 
 func TestASilentPeerDoesNotHoldUpTheEnd(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 1000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 1000)
 	inBubble(t, func(t *testing.T, w *world) {
 		a := w.join(&actor{name: "a", chain: c, delay: 10 * ms, rate: 300e3})
 		b := w.join(&actor{name: "b", chain: c, delay: 10 * ms, rate: 300e3})
@@ -311,7 +312,7 @@ func TestASilentPeerDoesNotHoldUpTheEnd(t *testing.T) {
 }
 
 func TestABlockThatRotsOnDiskIsFetchedAgain(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 1000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 1000)
 	inBubble(t, func(t *testing.T, w *world) {
 		w.join(&actor{name: "a", chain: c, rate: 100e3, hashes: 50, delay: 20 * ms})
 		time.Sleep(3 * time.Second)
@@ -329,19 +330,55 @@ func TestABlockThatRotsOnDiskIsFetchedAgain(t *testing.T) {
 // TestAStallIsToldAndEnds: the only peer has nothing for a while. The watchdog tells,
 // and the download goes on when the peer does.
 func TestAStallIsToldAndEnds(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 300)
+	c := testbed.Grow(t, nil, 0, 1, 0, 300)
 	inBubble(t, func(t *testing.T, w *world) {
 		began := time.Now()
 		w.join(&actor{name: "a", chain: c, delay: 20 * ms, blocks: func(asked []common.Hash, l []downloader.Block) []downloader.Block {
-			if d := time.Since(began); asked[0] != c.head().Hash && d < 20*time.Second {
+			if d := time.Since(began); asked[0] != c.Head().Hash && d < 20*time.Second {
 				return nil
 			}
 			return l
 		}})
 		w.until("a stall", func(e downloader.Event) bool {
 			s, ok := e.(downloader.Stalled)
-			return ok && slices.Equal(s.Idle, []string{"a"}) && s.Wanted == c.head().Hash && s.Waiting != ""
+			return ok && slices.Equal(s.Idle, []string{"a"}) && s.Wanted == c.Head().Hash && s.Waiting != ""
 		})
 		w.settled(c)
 	})
+}
+
+// TestTheBestClaimWithNothingBehindIt: the peer that claims most has the head block
+// of its chain and nothing else. That costs the wait for what it does not send,
+// once; afterwards its turn comes later and later.
+func TestTheBestClaimWithNothingBehindIt(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 1000)
+	alone := func(t *testing.T, attackers int) (took time.Duration) {
+		inBubble(t, func(t *testing.T, w *world) {
+			for range attackers {
+				a := &actor{w: w, name: "attacker", chain: c, delay: 20 * ms}
+				a.chain = testbed.Grow(t, nil, 0, 77, 1, 30)
+				a.claim = claimOf(a.chain)
+				a.claim.TD.Lsh(&c.TD, 8)
+				head := a.chain.Head().Hash
+				a.ancestry = func(common.Hash, []common.Hash) []common.Hash { return nil }
+				a.blocks = func(_ []common.Hash, l []downloader.Block) []downloader.Block {
+					return slices.DeleteFunc(l, func(b downloader.Block) bool { return b.Hash != head })
+				}
+				w.join(a)
+			}
+			began := time.Now()
+			b := w.join(&actor{name: "b", chain: c, delay: 20 * ms, rate: 100e3})
+			w.until("the honest chain", func(e downloader.Event) bool {
+				f, ok := e.(downloader.Finished)
+				return ok && f.Head == c.Head().Hash
+			})
+			took = time.Since(began)
+			w.honest(b)
+		})
+		return took
+	}
+	without, with := alone(t, 0), alone(t, 1)
+	if with > without+3500*ms {
+		t.Errorf("with a liar it took %v, without %v", with, without)
+	}
 }

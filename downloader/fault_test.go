@@ -12,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/pool"
 	"github.com/shoalnet/shoal/store"
 )
@@ -22,7 +23,7 @@ import (
 // TestF1DisconnectAtEveryMessage cuts the only connection before the k-th answer, for
 // every k, and lets the peer come back.
 func TestF1DisconnectAtEveryMessage(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 60)
+	c := testbed.Grow(t, nil, 0, 1, 0, 60)
 	cuts := 0
 	for k := 0; ; k++ {
 		cut := false
@@ -58,7 +59,7 @@ func TestF1DisconnectAtEveryMessage(t *testing.T) {
 
 // TestF3OwnLinkThrottled: for a minute everybody is ten times slower, because we are.
 func TestF3OwnLinkThrottled(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 6000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 6000)
 	inBubble(t, func(t *testing.T, w *world) {
 		from := time.Now().Add(2 * time.Second)
 		const rate = 100e3
@@ -92,7 +93,7 @@ func TestF3OwnLinkThrottled(t *testing.T) {
 // TestF5Suspend: the process sleeps for hours while everything is in flight, and
 // wakes up to find all deadlines passed and all answers waiting.
 func TestF5Suspend(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 2000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 2000)
 	var naps atomic.Int32
 	tune := func(cfg *downloader.Config) {
 		listen := cfg.Listener
@@ -108,7 +109,7 @@ func TestF5Suspend(t *testing.T) {
 		for _, name := range []string{"a", "b", "c"} {
 			peers = append(peers, w.join(&actor{name: name, chain: c, delay: 20 * ms, rate: 100e3}))
 		}
-		for hours := 0; w.store.Head().Hash != c.head().Hash; hours++ {
+		for hours := 0; w.store.Head().Hash != c.Head().Hash; hours++ {
 			if time.Sleep(time.Hour); hours == 100 {
 				t.Fatal("it does not end")
 			}
@@ -153,8 +154,8 @@ func (u *unruly) GetBlocks(id uint64, asked []common.Hash) {
 	u.later(func() {
 		var answer []downloader.Block
 		for _, h := range asked {
-			if i, ok := u.chain.at[h]; ok {
-				answer = append(answer, downloader.Block{Hash: h, Raw: slices.Clone(u.chain.blocks[i].Raw())})
+			if i, ok := u.chain.At[h]; ok {
+				answer = append(answer, downloader.Block{Hash: h, Raw: slices.Clone(u.chain.Blocks[i].Raw())})
 			}
 		}
 		u.actor.mu.Lock()
@@ -167,9 +168,9 @@ func (u *unruly) GetBlocks(id uint64, asked []common.Hash) {
 func (u *unruly) GetHashes(start common.Hash, max int) {
 	u.later(func() {
 		var answer []common.Hash
-		if i, ok := u.chain.at[start]; ok {
+		if i, ok := u.chain.At[start]; ok {
 			for i--; i >= 0 && len(answer) < min(max, 200); i-- {
-				answer = append(answer, u.chain.blocks[i].Hash)
+				answer = append(answer, u.chain.Blocks[i].Hash)
 			}
 		}
 		u.w.down.Hashes(u.w.ctx, u, start, answer)
@@ -178,7 +179,7 @@ func (u *unruly) GetHashes(start common.Hash, max int) {
 
 // TestF6RepliesReorderedDelayedDuplicated: the answers come in any order, and again.
 func TestF6RepliesReorderedDelayedDuplicated(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 1500)
+	c := testbed.Grow(t, nil, 0, 1, 0, 1500)
 	inBubble(t, func(t *testing.T, w *world) {
 		var peers []*actor
 		for i, name := range []string{"a", "b", "c"} {
@@ -194,7 +195,7 @@ func TestF6RepliesReorderedDelayedDuplicated(t *testing.T) {
 // TestF7ALateReplyIsUseful: what comes after its deadline is not fetched again, and
 // nobody is blamed for it.
 func TestF7ALateReplyIsUseful(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 400)
+	c := testbed.Grow(t, nil, 0, 1, 0, 400)
 	inBubble(t, func(t *testing.T, w *world) {
 		answers := 0
 		a := &actor{name: "a", chain: c, delay: 20 * ms, rate: 200e3}
@@ -218,7 +219,7 @@ func TestF7ALateReplyIsUseful(t *testing.T) {
 
 // TestF13AThousandPeersComeAndGo: most of them leave with something in flight.
 func TestF13AThousandPeersComeAndGo(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 3000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 3000)
 	inBubble(t, func(t *testing.T, w *world) {
 		rng := rand.New(rand.NewPCG(13, 1))
 		stays := w.join(&actor{name: "stays", chain: c, delay: 20 * ms, rate: 20e3})
@@ -263,9 +264,9 @@ func (s *slowStore) Put(recs []store.Record) (int, error) {
 // TestF14ImportSlowerThanDownload: for ten minutes the disk takes a thousandth of what
 // the peers can bring. What has arrived and is not written stays within its bound.
 func TestF14ImportSlowerThanDownload(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 6000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 6000)
 	total := 0
-	for _, b := range c.blocks {
+	for _, b := range c.Blocks {
 		total += len(b.Raw())
 	}
 	const held, flight, request = 100_000, 100_000, 20_000
@@ -273,7 +274,7 @@ func TestF14ImportSlowerThanDownload(t *testing.T) {
 	tune := func(cfg *downloader.Config) {
 		slow.Store, cfg.Store = cfg.Store, slow
 		// What is in flight is booked by its likely size: here a block's.
-		cfg.Pool = pool.Config{HeldBytes: held, TotalBytes: flight, PeerBytes: request, SizeHint: total / len(c.blocks)}
+		cfg.Pool = pool.Config{HeldBytes: held, TotalBytes: flight, PeerBytes: request, SizeHint: total / len(c.Blocks)}
 	}
 	inBubbleWith(t, tune, func(t *testing.T, w *world) {
 		began := time.Now()
@@ -282,7 +283,7 @@ func TestF14ImportSlowerThanDownload(t *testing.T) {
 			peers = append(peers, w.join(&actor{name: name, chain: c, delay: 10 * ms, rate: 1e6}))
 		}
 		most := int64(0)
-		for w.store.Head().Hash != c.head().Hash {
+		for w.store.Head().Hash != c.Head().Hash {
 			time.Sleep(time.Second)
 			sent := int64(0)
 			for _, p := range peers {
@@ -313,7 +314,7 @@ func TestF14ImportSlowerThanDownload(t *testing.T) {
 // TestC5PlanAndLogDisagree: the plan names blocks that were stored and are not there
 // any more, or there are blocks and no plan of them. Only what is lost is fetched.
 func TestC5PlanAndLogDisagree(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 1000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 1000)
 	for name, lose := range map[string]func(fs *vfs.MemFS) error{
 		"blocks of the plan are lost": func(fs *vfs.MemFS) error { return fs.Remove("chain/segments/000001.seg") },
 		"the plan is lost":            func(fs *vfs.MemFS) error { return fs.RemoveAll("chain/index") },
@@ -329,7 +330,7 @@ func TestC5PlanAndLogDisagree(t *testing.T) {
 				w.start()
 				w.served = map[common.Hash]int{}
 				had := 0
-				for _, b := range c.blocks {
+				for _, b := range c.Blocks {
 					if ok, err := w.store.Has(b.Hash); err != nil {
 						t.Fatal(err)
 					} else if ok {
@@ -337,7 +338,7 @@ func TestC5PlanAndLogDisagree(t *testing.T) {
 						had++
 					}
 				}
-				t.Logf("%d of %d blocks are there", had, len(c.blocks))
+				t.Logf("%d of %d blocks are there", had, len(c.Blocks))
 				a := w.join(&actor{name: "a", chain: c, rate: 100e3, delay: 20 * ms})
 				w.settled(c)
 				w.once()

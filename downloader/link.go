@@ -128,7 +128,7 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 		if err := l.d.cfg.Network.CheckLink(parent, &f.header); err != nil {
 			return false, err
 		}
-		if ok, err := l.checkDeferred(hashes[i], r); err != nil {
+		if ok, err := l.checkDeferred(&f.header, r); err != nil {
 			return false, err
 		} else if !ok {
 			break
@@ -152,6 +152,9 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 	if len(run) == 0 {
 		return false, nil
 	}
+	if l.d.plans.Load() != l.plan {
+		return false, errStopped // and perhaps it was not said any more which seals wait
+	}
 	move, err := l.d.cfg.Store.Link(run)
 	if err != nil {
 		return false, err
@@ -168,10 +171,14 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 	return r.missing == (common.Hash{}) && len(run) == len(hashes), nil
 }
 
-// checkDeferred checks the seal of a stored block if that was put off until now. It
-// reports false if the block is not there any more.
-func (l *linker) checkDeferred(h common.Hash, r *linked) (bool, error) {
-	if _, put := l.d.later.Load(h); !put {
+// checkDeferred checks the seal of a stored block if that was put off until now. Which
+// these were is forgotten when a plan is closed or the process ends: of blocks that may
+// be from before then as many are chosen anew, which is as good, since nobody knew them.
+// It reports false if the block is not there any more.
+func (l *linker) checkDeferred(header *chain.Header, r *linked) (bool, error) {
+	h := header.Hash
+	_, put := l.d.later.Load(h)
+	if !put && !(l.d.again.Load() && l.wantsSeals(header.Number) && rand.IntN(probeStretch) == 0) {
 		return true, nil
 	}
 	b, err := l.read(h, r) // with what the header lost when it was kept
@@ -205,7 +212,7 @@ func (l *linker) checkUncles(h common.Hash, r *linked) error {
 		return err
 	}
 	cfg := &l.d.cfg
-	if cfg.Sealer == nil || cfg.Seals == SealNone || cfg.Seals == SealSample && rand.IntN(sealOneIn) != 0 {
+	if !l.wantsSeals(b.Number) || cfg.Seals == SealSample && rand.IntN(sealOneIn) != 0 {
 		return nil
 	}
 	for u, err := range b.Uncles() {
@@ -217,6 +224,12 @@ func (l *linker) checkUncles(h common.Hash, r *linked) error {
 		}
 	}
 	return nil
+}
+
+// wantsSeals reports whether seals are checked at a height at all.
+func (l *linker) wantsSeals(number uint64) bool {
+	cfg := &l.d.cfg
+	return cfg.Sealer != nil && cfg.Seals != SealNone && number > l.d.vouch.Load()
 }
 
 // read returns a stored block, nil if it is not there. Each block has memory of

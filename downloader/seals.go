@@ -43,8 +43,8 @@ const (
 	// come. Each may need a cache of its own, which takes a second of a core, and
 	// a thousand probes would spend more on caches than the sync takes. The
 	// seals of the others are checked when the linker passes them, in order,
-	// where neighbours share a cache; a restart forgets which they were. A false
-	// seal in every tenth block passes 64 checks once in a thousand times.
+	// where neighbours share a cache. A false seal in every tenth block passes 64
+	// checks once in a thousand times.
 	eagerSeals = 64
 )
 
@@ -79,7 +79,7 @@ func (l *loop) wantsSeal(h common.Hash) bool {
 	if p != nil && ok && p.trusts(at.index) {
 		return false // its hash is vouched for, and a hash covers the seal
 	}
-	if p != nil && p.admission.probes[h] {
+	if p != nil && p.admission.probes[h] && l.cfg.Seals == SealSample {
 		if p.admission.eager++; p.admission.eager > eagerSeals {
 			l.later.Store(h, nil)
 			return false
@@ -146,6 +146,7 @@ func (l *loop) findCheckpoint(from uint64, hashes []common.Hash) {
 	for i, h := range hashes {
 		if l.cfg.Checkpoints[h] {
 			p.checkpoint, p.trusted = true, from+uint64(i)
+			l.vouch.Store(p.numberAt(p.trusted))
 			l.log.Info("everything below a trusted block is authenticated by its hash; seals are skipped there",
 				"block", h, "number", p.numberAt(p.trusted))
 			return

@@ -104,6 +104,7 @@ func (l *loop) openPlan(source *peerState) error {
 	l.beginTurn()
 	l.settle = false
 	l.plan.patience, l.plan.batch = hashPatience, hashesPerRequest
+	l.vouch.Store(0)
 	for from := uint64(0); from < sp.Len && len(l.cfg.Checkpoints) > 0 && !l.plan.checkpoint; from += scanRun {
 		hashes, err := l.store.PlanHashes(nil, from, min(from+scanRun, sp.Len))
 		if err != nil {
@@ -129,6 +130,7 @@ func (l *loop) openPlan(source *peerState) error {
 	for _, p := range l.order {
 		p.refused, p.slow = false, false
 	}
+	l.again.Store(!l.plan.blank)
 	l.plans.Add(1)
 	l.poke()
 	if sp.Complete {
@@ -391,6 +393,7 @@ func (l *loop) closePlan(e Event) error {
 	}
 	l.plan = nil
 	l.prepared = 0
+	l.plans.Add(1) // first: the linker may be in the middle of it
 	l.later.Clear()
 	l.pool.CancelWanted(blocks)
 	clear(l.places)

@@ -12,56 +12,19 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/holiman/uint256"
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
-	"github.com/shoalnet/shoal/internal/chaingen"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/store"
 )
 
 // The tests of this package run a real downloader with a real store in virtual
 // time, against peers that are played by the test.
 
-// branch is a chain that peers serve: blocks by hash, and their order.
-type branch struct {
-	blocks []*chain.Block // from the genesis block
-	at     map[common.Hash]int
-	td     uint256.Int
-}
-
-// grow makes a chain of n blocks on top of the first of another chain (nil: of the
-// genesis block).
-func grow(t testing.TB, trunk *branch, from int, seed, interval uint64, n int) *branch {
-	t.Helper()
-	b := &branch{at: map[common.Hash]int{}}
-	if trunk == nil {
-		g, err := chain.Dev.GenesisBlock()
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.blocks = []*chain.Block{g}
-	} else {
-		b.blocks = slices.Clone(trunk.blocks[:from+1])
-	}
-	cfg := chaingen.Config{Seed: seed, Blocks: uint64(n), Interval: interval, Txs: 1}
-	b.blocks = slices.AppendSeq(b.blocks, chaingen.Generate(cfg.From(b.blocks[len(b.blocks)-1])))
-	for i, x := range b.blocks {
-		b.at[x.Hash] = i
-		td, err := chain.Dev.TotalDifficulty(&b.td, x)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.td = td
-	}
-	return b
-}
-
-func (b *branch) head() *chain.Block { return b.blocks[len(b.blocks)-1] }
-
-// claim is what an honest peer says of the chain.
-func (b *branch) claim() downloader.Claim {
-	return downloader.Claim{TD: b.td, Head: b.head().Hash}
+// claimOf is what an honest peer says of the chain.
+func claimOf(b *testbed.Branch) downloader.Claim {
+	return downloader.Claim{TD: b.TD, Head: b.Head().Hash}
 }
 
 // world is one downloader and its peers.
@@ -150,7 +113,7 @@ func (w *world) start() {
 type actor struct {
 	w     *world
 	name  string
-	chain *branch
+	chain *testbed.Branch
 	claim downloader.Claim
 
 	delay  time.Duration // before each answer
@@ -180,7 +143,7 @@ type actor struct {
 func (w *world) join(a *actor) *actor {
 	a.w = w
 	if a.claim == (downloader.Claim{}) {
-		a.claim = a.chain.claim()
+		a.claim = claimOf(a.chain)
 	}
 	a.requests = make(chan func(), 10_000)
 	a.gone = make(chan struct{})
@@ -233,11 +196,11 @@ func (a *actor) GetBlocks(id uint64, asked []common.Hash) {
 		var answer []downloader.Block
 		bytes := 0
 		for _, h := range asked {
-			i, ok := a.chain.at[h]
+			i, ok := a.chain.At[h]
 			if !ok || a.most > 0 && len(answer) == a.most {
 				continue
 			}
-			raw := slices.Clone(a.chain.blocks[i].Raw())
+			raw := slices.Clone(a.chain.Blocks[i].Raw())
 			answer = append(answer, downloader.Block{Hash: h, Raw: raw})
 			bytes += len(raw)
 		}
@@ -266,15 +229,10 @@ func (a *actor) GetBlocks(id uint64, asked []common.Hash) {
 
 func (a *actor) GetHashes(start common.Hash, max int) {
 	a.requests <- func() {
-		var answer []common.Hash
-		if i, ok := a.chain.at[start]; ok {
-			if a.hashes > 0 {
-				max = min(max, a.hashes)
-			}
-			for i--; i >= 0 && len(answer) < max; i-- {
-				answer = append(answer, a.chain.blocks[i].Hash)
-			}
+		if a.hashes > 0 {
+			max = min(max, a.hashes)
 		}
+		answer := a.chain.Ancestors(start, max)
 		if a.ancestry != nil {
 			answer = a.ancestry(start, answer)
 		}
@@ -328,17 +286,17 @@ func (w *world) until(what string, ok func(downloader.Event) bool) {
 }
 
 // settled waits until the head is that of the chain and nothing is left to do.
-func (w *world) settled(b *branch) {
+func (w *world) settled(b *testbed.Branch) {
 	w.Helper()
-	w.until(fmt.Sprintf("a settled head %d", b.head().Number), func(e downloader.Event) bool {
+	w.until(fmt.Sprintf("a settled head %d", b.Head().Number), func(e downloader.Event) bool {
 		s, ok := e.(downloader.Settled)
-		return ok && s.Head.Hash == b.head().Hash
+		return ok && s.Head.Hash == b.Head().Hash
 	})
 	h := w.store.Head()
-	if h.Hash != b.head().Hash || h.TD != b.td || h.Number != b.head().Number {
-		w.Fatalf("the head is %+v, want block %d with %v", h, b.head().Number, &b.td)
+	if h.Hash != b.Head().Hash || h.TD != b.TD || h.Number != b.Head().Number {
+		w.Fatalf("the head is %+v, want block %d with %v", h, b.Head().Number, &b.TD)
 	}
-	for _, want := range b.blocks {
+	for _, want := range b.Blocks {
 		raw, err := w.store.AppendRaw(nil, want.Hash)
 		if err != nil || string(raw) != string(want.Raw()) {
 			w.Fatalf("block %d is not what was served: %v", want.Number, err)
@@ -369,17 +327,12 @@ func (w *world) story() string {
 func (w *world) watchdog() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, e := range w.events {
-		s, ok := e.(downloader.Stalled)
-		if !ok {
-			continue
-		}
-		for _, p := range w.everybody {
-			if _, has := p.chain.at[s.Wanted]; has && p.honest() && slices.Contains(s.Idle, p.name) {
-				w.Errorf("nothing came for %v while %s was idle; waiting %q, pool %+v", s.For, p.name, s.Waiting, s.Pool)
-			}
-		}
-	}
+	testbed.Watchdog(w, w.events, func(peer string, h common.Hash) bool {
+		return slices.ContainsFunc(w.everybody, func(p *actor) bool {
+			_, has := p.chain.At[h]
+			return has && p.name == peer && p.honest()
+		})
+	})
 }
 
 // honest reports whether an actor answers as it should.
@@ -423,6 +376,21 @@ func (w *world) guilty(kind downloader.Kind, peers ...*actor) {
 		case o.Kind != kind:
 			w.Errorf("%s was dropped for the wrong kind of offence: %v", p.name, o)
 		}
+	}
+}
+
+// frugal fails if the honest peers have sent more than one block in a hundred
+// twice.
+func (w *world) frugal() {
+	w.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	twice := 0
+	for _, n := range w.honestly {
+		twice += max(0, n-1)
+	}
+	if most := len(w.honestly) / 100; twice > most {
+		w.Errorf("%d of %d blocks were sent more than once by honest peers", twice, len(w.honestly))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/shoalnet/shoal/internal/memnet"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/wire"
 )
@@ -108,7 +109,7 @@ func TestPlacesAreBounded(t *testing.T) {
 
 // TestOneHostCannotTakeAllPlaces: nor those of strangers, who say nothing.
 func TestOneHostCannotTakeAllPlaces(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 100)
+	c := testbed.Grow(t, nil, 0, 1, 0, 100)
 	inBubble(t, func(t *testing.T, w *world) {
 		v := w.node("victim", c, nil)
 		host, _ := w.host()
@@ -137,7 +138,7 @@ func TestOneHostCannotTakeAllPlaces(t *testing.T) {
 // TestNobodyTalksToHimself: a node that dials its own address notices, and blames
 // nobody for it.
 func TestNobodyTalksToHimself(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 100)
+	c := testbed.Grow(t, nil, 0, 1, 0, 100)
 	inBubble(t, func(t *testing.T, w *world) {
 		a := w.honest("a", c, honestRate)
 		// Hosts are numbered: its own address is the next one.

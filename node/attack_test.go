@@ -5,7 +5,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/internal/memnet"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/peer"
 )
@@ -59,21 +59,21 @@ func remade(t testing.TB, b *chain.Block, change func(*types.Header)) *chain.Blo
 
 // spoilt returns a chain with another header at a number. All blocks above are linked
 // to it and otherwise as they were.
-func spoilt(t testing.TB, c *branch, at int, change func(*types.Header)) *branch {
+func spoilt(t testing.TB, c *testbed.Branch, at int, change func(*types.Header)) *testbed.Branch {
 	t.Helper()
-	blocks := []*chain.Block{remade(t, c.blocks[at], change)}
-	for _, b := range c.blocks[at+1:] {
+	blocks := []*chain.Block{remade(t, c.Blocks[at], change)}
+	for _, b := range c.Blocks[at+1:] {
 		parent := blocks[len(blocks)-1].Hash
 		blocks = append(blocks, remade(t, b, func(h *types.Header) { h.ParentHash = parent }))
 	}
 	if at == 0 {
-		s := &branch{net: c.net, blocks: blocks, at: map[common.Hash]int{}, td: c.td}
+		s := &testbed.Branch{Network: c.Network, Blocks: blocks, At: map[common.Hash]int{}, TD: c.TD}
 		for i, b := range blocks {
-			s.at[b.Hash] = i
+			s.At[b.Hash] = i
 		}
 		return s
 	}
-	return newBranch(t, c.net, c, at-1, blocks)
+	return testbed.NewBranch(t, c.Network, c, at-1, blocks)
 }
 
 // withBody returns the bytes of a block with another body.
@@ -111,7 +111,7 @@ type attack struct {
 const soon = 13 * time.Second
 
 // attacks returns those that a spoilt chain can play, against a chain.
-func attacks(t testing.TB, c *branch) []attack {
+func attacks(t testing.TB, c *testbed.Branch) []attack {
 	lie, useless := new(downloader.Lie), new(downloader.Useless)
 	// of makes an attack out of a change to what is said of ancestors.
 	of := func(change func(r *rogue, start common.Hash, l []common.Hash) []common.Hash) func(*rogue) {
@@ -134,8 +134,8 @@ func attacks(t testing.TB, c *branch) []attack {
 	// header makes one out of a change to a header in the middle.
 	header := func(change func(*types.Header)) func(*rogue) {
 		return func(r *rogue) {
-			r.chain = spoilt(t, c, len(c.blocks)/2, change)
-			r.best = r.chain.head().Hash
+			r.chain = spoilt(t, c, len(c.Blocks)/2, change)
+			r.best = r.chain.Head().Hash
 			r.claimMore()
 		}
 	}
@@ -147,7 +147,7 @@ func attacks(t testing.TB, c *branch) []attack {
 			r.pause = func() { r.sleep(pause) }
 		}
 	}
-	falseSeals := &notary{}
+	falseSeals := &testbed.Notary{}
 
 	return []attack{
 		{name: "A1 repeating hashes", guilty: lie, spoil: of(func(_ *rogue, _ common.Hash, l []common.Hash) []common.Hash {
@@ -174,13 +174,13 @@ func attacks(t testing.TB, c *branch) []attack {
 		})},
 		{name: "A8 back to an earlier hash", guilty: lie, spoil: of(func(r *rogue, _ common.Hash, l []common.Hash) []common.Hash {
 			if len(l) > 100 {
-				return append(l[:100], r.chain.blocks[len(r.chain.blocks)-5].Hash)
+				return append(l[:100], r.chain.Blocks[len(r.chain.Blocks)-5].Hash)
 			}
 			return l
 		})},
 		{name: "A9 a list that ends at another genesis block", guilty: lie, spoil: func(r *rogue) {
 			r.chain = spoilt(t, c, 0, func(h *types.Header) { h.Extra = []byte("ours") })
-			r.best = r.chain.head().Hash
+			r.best = r.chain.Head().Hash
 			r.claimMore()
 		}},
 		{name: "A10 a claim, and no hashes", spoil: func(r *rogue) {
@@ -199,7 +199,7 @@ func attacks(t testing.TB, c *branch) []attack {
 		}},
 		{name: "A11 another block for the head block", spoil: func(r *rogue) {
 			r.elsewhere(0, 30)
-			wrong := r.chain.blocks[3].Raw()
+			wrong := r.chain.Blocks[3].Raw()
 			r.block = func(common.Hash, []byte) []byte { return slices.Clone(wrong) }
 		}},
 		{name: "A12 blocks that do not exist", guilty: lie, spoil: of(func(_ *rogue, _ common.Hash, l []common.Hash) []common.Hash {
@@ -210,7 +210,7 @@ func attacks(t testing.TB, c *branch) []attack {
 		})},
 		{name: "A13 true headers without their transactions", guilty: lie, spoil: body(func(_, uncles []byte) (_, _ []byte) { return emptyList, uncles })},
 		{name: "A13 true headers with uncles that are not theirs", guilty: lie, spoil: body(func(txs, _ []byte) (_, _ []byte) {
-			uncle, _, _ := rlp.SplitList(c.blocks[3].Raw())
+			uncle, _, _ := rlp.SplitList(c.Blocks[3].Raw())
 			_, _, rest, _ := rlp.Split(uncle)
 			list, err := rlp.EncodeToBytes([]rlp.RawValue{uncle[:len(uncle)-len(rest)]})
 			if err != nil {
@@ -219,12 +219,12 @@ func attacks(t testing.TB, c *branch) []attack {
 			return txs, list
 		})},
 		{name: "A14 unrequested blocks among good ones", spoil: func(r *rogue) {
-			extra := grow(t, nil, 0, 99, 0, 3)
+			extra := testbed.Grow(t, nil, 0, 99, 0, 3)
 			r.block = func(_ common.Hash, raw []byte) []byte {
 				if raw == nil {
 					return nil
 				}
-				for _, b := range extra.blocks[1:] {
+				for _, b := range extra.Blocks[1:] {
 					raw = append(raw, b.Raw()...)
 				}
 				return raw
@@ -235,7 +235,7 @@ func attacks(t testing.TB, c *branch) []attack {
 		}},
 		{name: "A15 what others were asked for", spoil: func(r *rogue) {
 			r.joined = func(ctx context.Context, s *peer.Session) {
-				for _, b := range r.chain.blocks[1:] {
+				for _, b := range r.chain.Blocks[1:] {
 					if ctx.Err() != nil {
 						return
 					}
@@ -256,7 +256,7 @@ func attacks(t testing.TB, c *branch) []attack {
 			r.most = 1
 		}},
 		{name: "A18 all but the first block", spoil: func(r *rogue) {
-			first := r.chain.blocks[1].Hash
+			first := r.chain.Blocks[1].Hash
 			r.block = func(h common.Hash, raw []byte) []byte {
 				if h == first {
 					return nil
@@ -280,7 +280,7 @@ func attacks(t testing.TB, c *branch) []attack {
 		{name: "high TD starvation, a block every 0.9 seconds", spoil: drip(900 * ms)},
 		{name: "A21 a false seal in the middle", guilty: lie, sealer: falseSeals, spoil: func(r *rogue) {
 			header(func(h *types.Header) { h.Extra = []byte("false") })(r)
-			falseSeals.refuse(r.chain.blocks[len(c.blocks)/2].Hash)
+			falseSeals.Refuse(r.chain.Blocks[len(c.Blocks)/2].Hash)
 		}},
 		{name: "A21 a wrong number in the middle", guilty: lie, spoil: header(func(h *types.Header) { h.Number.SetUint64(7) })},
 		{name: "A21 a block from the future in the middle", guilty: lie, spoil: header(func(h *types.Header) {
@@ -291,7 +291,7 @@ func attacks(t testing.TB, c *branch) []attack {
 }
 
 func TestAttacks(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 1200)
+	c := testbed.Grow(t, nil, 0, 1, 0, 1200)
 	for _, a := range attacks(t, c) {
 		t.Run(a.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {
@@ -304,7 +304,7 @@ func TestAttacks(t *testing.T) {
 				v := w.node("victim", nil, func(cfg *node.Config) { cfg.Sealer = a.sealer }, addrs...)
 				began := time.Now()
 				v.settled(c)
-				took := v.reached(c.head().Hash).Sub(began)
+				took := v.reached(c.Head().Hash).Sub(began)
 				t.Logf("the chain took %v, settling %v", took.Round(ms), time.Since(began).Round(ms))
 				if took > cmp.Or(a.within, soon) {
 					t.Errorf("the chain took %v", took)
@@ -318,26 +318,4 @@ func TestAttacks(t *testing.T) {
 			})
 		})
 	}
-}
-
-// notary stands for proof of work: it knows which seals are false.
-type notary struct {
-	mu  sync.Mutex
-	bad map[common.Hash]bool
-}
-
-func (n *notary) refuse(h common.Hash) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.bad = map[common.Hash]bool{h: true}
-}
-
-// CheckSeal implements downloader.Sealer.
-func (n *notary) CheckSeal(h *chain.Header) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.bad[h.Hash] {
-		return &chain.RuleError{Rule: "seal", Number: h.Number, Hash: h.Hash, Have: "false", Want: "true"}
-	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/internal/testbed"
 )
 
 // The attacks on memory: lists of hashes that never end, and chains that are long and
@@ -29,12 +30,12 @@ func (r *rogue) endless(answer int, pause time.Duration) {
 		binary.BigEndian.PutUint64(h[24:], i)
 		return h
 	}
-	head := remade(r.w, r.chain.head(), func(h *types.Header) {
+	head := remade(r.w, r.chain.Head(), func(h *types.Header) {
 		h.Number.SetUint64(ancestors)
 		h.ParentHash = name(0)
 		h.Time = uint64(time.Now().Unix())
 	})
-	r.chain = &branch{net: r.chain.net, blocks: []*chain.Block{head}, at: map[common.Hash]int{head.Hash: 0}}
+	r.chain = &testbed.Branch{Network: r.chain.Network, Blocks: []*chain.Block{head}, At: map[common.Hash]int{head.Hash: 0}}
 	r.best = head.Hash
 	r.claimMore()
 	r.ancestry = func(start common.Hash, _ []common.Hash) (list []common.Hash) {
@@ -55,7 +56,7 @@ func (r *rogue) endless(answer int, pause time.Duration) {
 }
 
 func TestEndlessLists(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 600)
+	c := testbed.Grow(t, nil, 0, 1, 0, 600)
 	for _, a := range []struct {
 		name   string
 		answer int
@@ -79,9 +80,9 @@ func TestEndlessLists(t *testing.T) {
 				v := w.node("victim", nil, nil, addrs...)
 				v.until("the honest chain", func(e any) bool {
 					h, ok := e.(downloader.HeadMoved)
-					return ok && h.New.Hash == c.head().Hash
+					return ok && h.New.Hash == c.Head().Hash
 				})
-				took := v.reached(c.head().Hash).Sub(began)
+				took := v.reached(c.Head().Hash).Sub(began)
 				t.Logf("the chain took %v", took.Round(ms))
 				if took > 2*soon {
 					t.Errorf("the chain took %v", took)
@@ -122,8 +123,8 @@ func TestA6ACheapChainWithALargeClaim(t *testing.T) {
 	if testing.Short() {
 		t.Skip("70,000 blocks")
 	}
-	cheap := grow(t, nil, 0, 5, 0, 70_000)
-	good := grow(t, nil, 0, 1, 0, 300)
+	cheap := testbed.Grow(t, nil, 0, 5, 0, 70_000)
+	good := testbed.Grow(t, nil, 0, 1, 0, 300)
 	inBubble(t, func(t *testing.T, w *world) {
 		r := w.rogue("attacker", cheap)
 		r.host.SetUpload(2e6)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/node"
 )
 
@@ -26,7 +27,7 @@ func (m *machine) blameless() {
 // TestF1ConnectionCutAtAnyTime resets all connections of the only peer at many moments
 // of a sync, a few milliseconds apart; in between are handshakes and parts of messages.
 func TestF1ConnectionCutAtAnyTime(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 150)
+	c := testbed.Grow(t, nil, 0, 1, 0, 150)
 	step := 5 * ms
 	if testing.Short() {
 		step = 150 * ms
@@ -48,14 +49,14 @@ func TestF1ConnectionCutAtAnyTime(t *testing.T) {
 
 // TestF2SlowlorisServer: a peer with the heaviest claim sends a byte a second.
 func TestF2SlowlorisServer(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 300)
+	c := testbed.Grow(t, nil, 0, 1, 0, 300)
 	inBubble(t, func(t *testing.T, w *world) {
 		slow := w.honest("slow", c, 1)
 		good := w.honest("good", c, honestRate)
 		client := w.node("client", nil, nil, slow.addr, good.addr)
 		began := time.Now()
 		client.settled(c)
-		if took := client.reached(c.head().Hash).Sub(began); took > time.Minute {
+		if took := client.reached(c.Head().Hash).Sub(began); took > time.Minute {
 			t.Errorf("took %v", took)
 		}
 		client.blameless()
@@ -65,7 +66,7 @@ func TestF2SlowlorisServer(t *testing.T) {
 // TestF2SlowReader: a peer that asks for everything and reads a byte a second does not
 // keep the others from being served, and its session ends.
 func TestF2SlowReader(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 1500)
+	c := testbed.Grow(t, nil, 0, 1, 0, 1500)
 	inBubble(t, func(t *testing.T, w *world) {
 		server := w.honest("server", c, 0)
 		slow := w.node("slow", nil, nil)
@@ -76,7 +77,7 @@ func TestF2SlowReader(t *testing.T) {
 		client := w.node("client", nil, nil, server.addr)
 		began := time.Now()
 		client.settled(c)
-		if took := client.reached(c.head().Hash).Sub(began); took > 30*time.Second {
+		if took := client.reached(c.Head().Hash).Sub(began); took > 30*time.Second {
 			t.Errorf("took %v", took)
 		}
 		client.blameless()
@@ -87,7 +88,7 @@ func TestF2SlowReader(t *testing.T) {
 // TestF2HalfOpen: a peer vanishes without a word in the middle of a sync, at several
 // moments. The others go on, and when it is back it is welcome.
 func TestF2HalfOpen(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 600)
+	c := testbed.Grow(t, nil, 0, 1, 0, 600)
 	for _, after := range []time.Duration{30 * ms, 200 * ms, time.Second} {
 		t.Run(fmt.Sprint(after), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {
@@ -98,7 +99,7 @@ func TestF2HalfOpen(t *testing.T) {
 				gone.host.Silence()
 				began := time.Now()
 				client.settled(c)
-				if took := client.reached(c.head().Hash).Sub(began); took > time.Minute {
+				if took := client.reached(c.Head().Hash).Sub(began); took > time.Minute {
 					t.Errorf("took %v", took)
 				}
 				gone.host.Heal()
@@ -115,7 +116,7 @@ func TestF2HalfOpen(t *testing.T) {
 
 // TestF4AllPeersVanish: nobody can be reached for five minutes.
 func TestF4AllPeersVanish(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 600)
+	c := testbed.Grow(t, nil, 0, 1, 0, 600)
 	inBubble(t, func(t *testing.T, w *world) {
 		servers := []*machine{w.honest("a", c, honestRate), w.honest("b", c, honestRate)}
 		client := w.node("client", nil, nil, servers[0].addr, servers[1].addr)

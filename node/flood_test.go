@@ -10,6 +10,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/peer"
 	"github.com/shoalnet/shoal/wire"
 )
@@ -25,7 +26,7 @@ func listOf(hashes []common.Hash) (list wire.HashList) {
 // TestA27MessagesAtAndOverTheLimit: what is over a limit ends the session before the
 // message is here, and what is at the limit does not. Meanwhile a sync goes on.
 func TestA27MessagesAtAndOverTheLimit(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 600)
+	c := testbed.Grow(t, nil, 0, 1, 0, 600)
 	million := listOf(madeUp(1, 1_000_000))
 	hashes := func(n int) wire.HashList { return million[:33*n] }
 	frame := func(m wire.Message) []byte { return wire.AppendFrame(nil, m) }
@@ -104,29 +105,29 @@ func TestA27MessagesAtAndOverTheLimit(t *testing.T) {
 
 // TestA28AskForEverything: whatever a request says, an answer has its limit.
 func TestA28AskForEverything(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, wire.MaxHashes+500)
+	c := testbed.Grow(t, nil, 0, 1, 0, wire.MaxHashes+500)
 	inBubble(t, func(t *testing.T, w *world) {
 		v := w.node("victim", c, nil)
 		s := w.script(v)
 		if m, ok := s.next().(wire.Blocks); !ok || m.Len() != 1 {
 			t.Error("who lags behind was not told of the head")
 		}
-		s.send(wire.GetBlockHashes{Start: c.head().Hash, Max: math.MaxUint64})
+		s.send(wire.GetBlockHashes{Start: c.Head().Hash, Max: math.MaxUint64})
 		answer, ok := s.next().(wire.BlockHashes)
-		if !ok || answer.Len() != wire.MaxHashes || answer.At(0) != c.head().Parent {
+		if !ok || answer.Len() != wire.MaxHashes || answer.At(0) != c.Head().Parent {
 			t.Errorf("got %d hashes", answer.Len())
 		}
 		var all []common.Hash
-		for _, b := range c.blocks[:wire.MaxHashes] {
+		for _, b := range c.Blocks[:wire.MaxHashes] {
 			all = append(all, b.Hash)
 		}
 		s.send(wire.GetBlocks{HashList: listOf(all)})
 		blocks, ok := s.next().(wire.Blocks)
-		if n := blocks.Len(); !ok || n == 0 || n > wire.MaxBlocks || len(blocks.RawList) > 2<<20+len(c.head().Raw()) {
+		if n := blocks.Len(); !ok || n == 0 || n > wire.MaxBlocks || len(blocks.RawList) > 2<<20+len(c.Head().Raw()) {
 			t.Errorf("got %d blocks of %d bytes", n, len(blocks.RawList))
 		}
 		// The same block a thousand times is a thousand blocks at the most.
-		s.send(wire.GetBlocks{HashList: listOf(slices.Repeat([]common.Hash{c.head().Hash}, wire.MaxHashes))})
+		s.send(wire.GetBlocks{HashList: listOf(slices.Repeat([]common.Hash{c.Head().Hash}, wire.MaxHashes))})
 		if blocks, ok = s.next().(wire.Blocks); !ok || blocks.Len() > wire.MaxBlocks {
 			t.Errorf("got %d blocks", blocks.Len())
 		}
@@ -136,9 +137,9 @@ func TestA28AskForEverything(t *testing.T) {
 // TestA28AFloodOfRequests: peers that ask and do not read. They cost what a session
 // may cost, lose it, and another one is served all the while.
 func TestA28AFloodOfRequests(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 2000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 2000)
 	var all []common.Hash
-	for _, b := range c.blocks[1:1025] {
+	for _, b := range c.Blocks[1:1025] {
 		all = append(all, b.Hash)
 	}
 	const flooders, requests = 4, 2000
@@ -149,7 +150,7 @@ func TestA28AFloodOfRequests(t *testing.T) {
 	}{
 		{"GetBlocks of a thousand", wire.GetBlocks{HashList: listOf(all)}, true},
 		{"GetBlocks of one", wire.GetBlocks{HashList: listOf(all[:1])}, true},
-		{"GetBlockHashes", wire.GetBlockHashes{Start: c.head().Hash, Max: math.MaxUint64}, true},
+		{"GetBlockHashes", wire.GetBlockHashes{Start: c.Head().Hash, Max: math.MaxUint64}, true},
 		{"GetPeers", wire.GetPeers{}, false},
 		{"Ping", wire.Ping{}, false},
 	} {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/shoalnet/shoal/archive"
 	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/internal/testbed"
 )
 
 // Chains that compete, as other clients have left them, each offered by another peer
@@ -135,7 +136,7 @@ func (f *genesisFile) network(t testing.TB, name string) *chain.Network {
 }
 
 // readBranch reads a chain with or without its genesis block.
-func readBranch(t testing.TB, net *chain.Network, file string) *branch {
+func readBranch(t testing.TB, net *chain.Network, file string) *testbed.Branch {
 	t.Helper()
 	g, err := net.GenesisBlock()
 	if err != nil {
@@ -162,12 +163,12 @@ func readBranch(t testing.TB, net *chain.Network, file string) *branch {
 	if blocks[0].Parent != g.Hash {
 		t.Fatalf("%s stands on %x, the genesis block is %x", file, blocks[0].Parent, g.Hash)
 	}
-	return newBranch(t, net, nil, 0, blocks)
+	return testbed.NewBranch(t, net, nil, 0, blocks)
 }
 
 // cut returns the first blocks of a chain, up to a number.
-func (b *branch) cut(t testing.TB, number int) *branch {
-	return newBranch(t, b.net, b, number, nil)
+func cut(t testing.TB, b *testbed.Branch, number int) *testbed.Branch {
+	return testbed.NewBranch(t, b.Network, b, number, nil)
 }
 
 // orders returns all orders of n things if there are few, and some by seed if not.
@@ -198,7 +199,7 @@ func orders(n int) (all [][]int) {
 
 // compete offers the chains in every order, all at once and one after another has
 // settled.
-func compete(t *testing.T, chains map[string]*branch) {
+func compete(t *testing.T, chains map[string]*testbed.Branch) {
 	t.Helper()
 	names := slices.Sorted(maps.Keys(chains))
 	for _, at := range []struct {
@@ -206,9 +207,9 @@ func compete(t *testing.T, chains map[string]*branch) {
 		patient bool
 	}{{"at once", false}, {"one after another", true}} {
 		t.Run(at.name, func(t *testing.T) {
-			inBubbleOf(t, chains[names[0]].net, func(t *testing.T, w *world) {
+			inBubbleOf(t, chains[names[0]].Network, func(t *testing.T, w *world) {
 				for _, order := range orders(len(names)) {
-					var list []*branch
+					var list []*testbed.Branch
 					for _, i := range order {
 						list = append(list, chains[names[i]])
 					}
@@ -221,7 +222,7 @@ func compete(t *testing.T, chains map[string]*branch) {
 
 // race lets a new node meet chains in an order, each served by a session that has
 // this chain only.
-func (w *world) race(chains []*branch, patient bool) {
+func (w *world) race(chains []*testbed.Branch, patient bool) {
 	w.Helper()
 	v := w.node("victim", nil, nil)
 	defer func() {
@@ -235,8 +236,8 @@ func (w *world) race(chains []*branch, patient bool) {
 		r.host.SetDelay(5 * ms)
 		w.wg.Go(func() { r.dial(v) })
 		before := v.store.Head()
-		if c.td.Gt(&heaviest) {
-			heaviest = c.td
+		if c.TD.Gt(&heaviest) {
+			heaviest = c.TD
 		}
 		if !patient {
 			time.Sleep(3 * ms)
@@ -255,7 +256,7 @@ func (w *world) race(chains []*branch, patient bool) {
 	}
 	h := v.store.Head()
 	for _, c := range chains {
-		if c.head().Hash == h.Hash {
+		if c.Head().Hash == h.Hash {
 			v.has(c)
 		}
 	}
@@ -267,9 +268,9 @@ func (w *world) race(chains []*branch, patient bool) {
 }
 
 // order is the order of chains, for a test that fails.
-func order(chains []*branch) (s string) {
+func order(chains []*testbed.Branch) (s string) {
 	for _, c := range chains {
-		s += fmt.Sprintf("%x ", c.head().Hash[:4])
+		s += fmt.Sprintf("%x ", c.Head().Hash[:4])
 	}
 	return s
 }
@@ -296,10 +297,10 @@ func TestForksOfHive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := make(map[string]*branch)
+	all := make(map[string]*testbed.Branch)
 	for _, p := range paths {
 		b := readBranch(t, net, filepath.Base(p))
-		td := new(uint256.Int).Sub(&b.td, &b.blocks[0].Difficulty)
+		td := new(uint256.Int).Sub(&b.TD, &b.Blocks[0].Difficulty)
 		if name := filepath.Base(p); !strings.Contains(name, "_td_"+td.Dec()) {
 			t.Errorf("%s has total difficulty %v", name, td)
 		} else {
@@ -307,7 +308,7 @@ func TestForksOfHive(t *testing.T) {
 		}
 	}
 	few := maps.Clone(all)
-	maps.DeleteFunc(few, func(name string, _ *branch) bool {
+	maps.DeleteFunc(few, func(name string, _ *testbed.Branch) bool {
 		return !slices.Contains([]string{
 			"hive-blocks_1_td_196704.rlp", "hive-blocks_2_td_393120.rlp", "hive-blocks_10_td_1971072_1.rlp", "hive-blocks_10_td_1971072_2.rlp",
 		}, name)
@@ -326,13 +327,13 @@ func TestForksOfBesu(t *testing.T) {
 	outdated := readBranch(t, net, "besu-fork-outdated.blocks")
 	upgraded := readBranch(t, net, "besu-fork-upgraded.blocks")
 	t.Run("of the same weight", func(t *testing.T) {
-		compete(t, map[string]*branch{"common": readBranch(t, net, "besu-fork-common.blocks"), "outdated": outdated, "upgraded": upgraded})
+		compete(t, map[string]*testbed.Branch{"common": readBranch(t, net, "besu-fork-common.blocks"), "outdated": outdated, "upgraded": upgraded})
 	})
 	for _, lengths := range [][4]int{{8, 10, 9, 7}, {7, 9, 8, 10}} {
 		t.Run(fmt.Sprint(lengths), func(t *testing.T) {
-			compete(t, map[string]*branch{
-				"outdated": outdated.cut(t, lengths[0]), "more outdated": outdated.cut(t, lengths[1]),
-				"upgraded": upgraded.cut(t, lengths[2]), "more upgraded": upgraded.cut(t, lengths[3]),
+			compete(t, map[string]*testbed.Branch{
+				"outdated": cut(t, outdated, lengths[0]), "more outdated": cut(t, outdated, lengths[1]),
+				"upgraded": cut(t, upgraded, lengths[2]), "more upgraded": cut(t, upgraded, lengths[3]),
 			})
 		})
 	}
@@ -361,5 +362,5 @@ func TestForksOfEthereumJ(t *testing.T) {
 	net := f.network(t, "ethereumj")
 	long := readBranch(t, net, "ej-sync-main-b1-b10.hex")
 	short := readBranch(t, net, "ej-sync-fork-b1-b5-b8.hex")
-	compete(t, map[string]*branch{"main": long, "fork": short, "main up to 7": long.cut(t, 7), "trunk": long.cut(t, 5)})
+	compete(t, map[string]*testbed.Branch{"main": long, "fork": short, "main up to 7": cut(t, long, 7), "trunk": cut(t, long, 5)})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/peer"
 	"github.com/shoalnet/shoal/wire"
 )
@@ -21,7 +22,7 @@ import (
 // The attacks of many, and of one who comes back.
 
 // rogues makes an attacker of each attack, all listening.
-func (w *world) rogues(c *branch, list []attack) (all []*rogue, addrs []string) {
+func (w *world) rogues(c *testbed.Branch, list []attack) (all []*rogue, addrs []string) {
 	for i, a := range list {
 		r := w.rogue(fmt.Sprint("attacker ", i), c)
 		a.spoil(r)
@@ -34,7 +35,7 @@ func (w *world) rogues(c *branch, list []attack) (all []*rogue, addrs []string) 
 // TestOneHonestPeerIsEnough: one slow honest peer among nine who each do something
 // else.
 func TestOneHonestPeerIsEnough(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 600)
+	c := testbed.Grow(t, nil, 0, 1, 0, 600)
 	const rate = 20_000 // bytes a second; the chain is 20 s long
 	names := []string{
 		"A1 repeating hashes", "A4 made-up hashes, one at a time", "A7 a hash too few", "A10 a claim, and no hashes",
@@ -50,7 +51,7 @@ func TestOneHonestPeerIsEnough(t *testing.T) {
 		began := time.Now()
 		v := w.node("victim", nil, nil, append(addrs, slow.addr)...)
 		v.settled(c)
-		took := v.reached(c.head().Hash).Sub(began)
+		took := v.reached(c.Head().Hash).Sub(began)
 		t.Logf("the chain took %v, settling %v", took.Round(ms), time.Since(began).Round(ms))
 		if took > time.Minute {
 			t.Errorf("the chain took %v", took)
@@ -102,7 +103,7 @@ func (r *rogue) mute() {
 // TestA24NineStallersAndOneSlowHonestPeer: half of the stallers are dead but for
 // their TCP, the others answer pings. All claim what is true.
 func TestA24NineStallersAndOneSlowHonestPeer(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 600)
+	c := testbed.Grow(t, nil, 0, 1, 0, 600)
 	inBubble(t, func(t *testing.T, w *world) {
 		var addrs, guilty []string
 		for i := range 9 {
@@ -138,7 +139,7 @@ func TestA24NineStallersAndOneSlowHonestPeer(t *testing.T) {
 // TestA22ABannedChainIsOfferedAgain: under a new node id from the same address, where
 // nobody is let in; and from a new address, where nobody is asked for it.
 func TestA22ABannedChainIsOfferedAgain(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 400)
+	c := testbed.Grow(t, nil, 0, 1, 0, 400)
 	bad := spoilt(t, c, 200, func(h *types.Header) { h.Difficulty.SetUint64(1 << 40) })
 	inBubble(t, func(t *testing.T, w *world) {
 		first := w.rogue("attacker", bad)
@@ -173,7 +174,7 @@ func TestA22ABannedChainIsOfferedAgain(t *testing.T) {
 
 // TestA23ALiarIsFirstAndComesBackAgainAndAgain: with new node ids, ten times a second.
 func TestA23ALiarIsFirstAndComesBackAgainAndAgain(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 1200)
+	c := testbed.Grow(t, nil, 0, 1, 0, 1200)
 	inBubble(t, func(t *testing.T, w *world) {
 		r := w.rogue("attacker", c)
 		r.claimMore()
@@ -201,7 +202,7 @@ func TestA23ALiarIsFirstAndComesBackAgainAndAgain(t *testing.T) {
 			h.host.Heal()
 		}
 		v.settled(c)
-		took := v.reached(c.head().Hash).Sub(began)
+		took := v.reached(c.Head().Hash).Sub(began)
 		t.Logf("the chain took %v; %d tries", took.Round(ms), tries.Load())
 		if took > 2*soon {
 			t.Errorf("the chain took %v", took)
@@ -228,15 +229,15 @@ func TestA23ALiarIsFirstAndComesBackAgainAndAgain(t *testing.T) {
 // TestA25ClaimsThatRiseEverySecond: new targets do not stop the one that is being
 // fetched, however they are made known.
 func TestA25ClaimsThatRiseEverySecond(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 1000)
-	fork := grow(t, nil, 0, 55, 0, 400)
+	c := testbed.Grow(t, nil, 0, 1, 0, 1000)
+	fork := testbed.Grow(t, nil, 0, 55, 0, 400)
 	for _, tt := range []struct {
 		name  string
 		rises func(r *rogue, v *machine)
 	}{
 		{"by announcing", func(r *rogue, v *machine) {
 			r.joined = func(ctx context.Context, s *peer.Session) {
-				for _, b := range fork.blocks[200:] {
+				for _, b := range fork.Blocks[200:] {
 					if ctx.Err() != nil {
 						return
 					}
@@ -252,7 +253,7 @@ func TestA25ClaimsThatRiseEverySecond(t *testing.T) {
 				s.Disconnect(wire.ReasonRequested)
 			}
 			r.w.wg.Go(func() {
-				for _, b := range fork.blocks[200:] {
+				for _, b := range fork.Blocks[200:] {
 					if r.w.ctx.Err() != nil {
 						return
 					}
@@ -270,11 +271,11 @@ func TestA25ClaimsThatRiseEverySecond(t *testing.T) {
 				a := w.honest("a", c, 20_000) // for half a minute
 				v := w.node("victim", nil, nil, a.addr)
 				r := w.rogue("attacker", fork)
-				r.td.AddUint64(&c.td, 1)
+				r.td.AddUint64(&c.TD, 1)
 				began := time.Now()
 				tt.rises(r, v)
 				v.settled(c)
-				took := v.reached(c.head().Hash).Sub(began)
+				took := v.reached(c.Head().Hash).Sub(began)
 				t.Logf("the chain took %v", took.Round(ms))
 				if took > 2*time.Minute {
 					t.Errorf("the chain took %v", took)
@@ -290,10 +291,10 @@ func TestA25ClaimsThatRiseEverySecond(t *testing.T) {
 // heavier one, in the middle of the sync or after it. What the two share is fetched
 // once, and so is the rest.
 func TestA26AHeavierChainAppears(t *testing.T) {
-	trunk := grow(t, nil, 0, 1, 0, 600)
-	light := grow(t, trunk, 600, 2, 0, 300)
-	heavy := grow(t, trunk, 600, 3, 5, 350)
-	if !heavy.td.Gt(&light.td) {
+	trunk := testbed.Grow(t, nil, 0, 1, 0, 600)
+	light := testbed.Grow(t, trunk, 600, 2, 0, 300)
+	heavy := testbed.Grow(t, trunk, 600, 3, 5, 350)
+	if !heavy.TD.Gt(&light.TD) {
 		t.Fatal("the chains do not weigh what they should")
 	}
 	for name, after := range map[string]time.Duration{"in the middle": 2 * time.Second, "at the end": time.Minute} {
@@ -334,7 +335,7 @@ func TestA26AHeavierChainAppears(t *testing.T) {
 // TestHandshakesOfOthers: who is of another chain, version or network never comes to
 // ask or to be asked.
 func TestHandshakesOfOthers(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 100)
+	c := testbed.Grow(t, nil, 0, 1, 0, 100)
 	inBubble(t, func(t *testing.T, w *world) {
 		r := w.rogue("of another chain", c)
 		r.claimMore()

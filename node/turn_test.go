@@ -7,6 +7,7 @@ import (
 
 	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/internal/memnet"
+	"github.com/shoalnet/shoal/internal/testbed"
 )
 
 // Chains that only one peer has are fetched in turns with the others: such a peer may
@@ -15,14 +16,14 @@ import (
 // TestManyChainsThatDrip: nine liars, each with a chain of its own that nobody else
 // has, which it serves as slowly as it may.
 func TestManyChainsThatDrip(t *testing.T) { // high TD starvation
-	c := grow(t, nil, 0, 1, 0, 1200)
+	c := testbed.Grow(t, nil, 0, 1, 0, 1200)
 	inBubble(t, func(t *testing.T, w *world) {
 		var addrs, guilty []string
 		for i := range 9 {
 			r := w.rogue(fmt.Sprint("attacker ", i), c)
-			r.chain = grow(t, nil, 0, 100+uint64(i), 1, 300)
-			r.best = r.chain.head().Hash
-			r.td.Lsh(&c.td, 8)
+			r.chain = testbed.Grow(t, nil, 0, 100+uint64(i), 1, 300)
+			r.best = r.chain.Head().Hash
+			r.td.Lsh(&c.TD, 8)
 			r.most = 1
 			r.pause = func() { r.sleep(900 * ms) }
 			addrs, guilty = append(addrs, r.listen().addr), append(guilty, r.ip)
@@ -45,18 +46,18 @@ func TestManyChainsThatDrip(t *testing.T) { // high TD starvation
 }
 
 // isHead returns whether an event says that a chain has become ours.
-func isHead(c *branch) func(any) bool {
+func isHead(c *testbed.Branch) func(any) bool {
 	return func(e any) bool {
 		h, ok := e.(downloader.HeadMoved)
-		return ok && h.New.Hash == c.head().Hash
+		return ok && h.New.Hash == c.Head().Hash
 	}
 }
 
 // TestAFastLiarDoesNotStarveASlowPeer: its chain is long, in order, and lighter than it
 // says, and nobody brings as much as it does.
 func TestAFastLiarDoesNotStarveASlowPeer(t *testing.T) {
-	long := grow(t, nil, 0, 7, 0, 8000)
-	c := grow(t, nil, 0, 1, 0, 600)
+	long := testbed.Grow(t, nil, 0, 7, 0, 8000)
+	c := testbed.Grow(t, nil, 0, 1, 0, 600)
 	inBubble(t, func(t *testing.T, w *world) {
 		liar := w.rogue("attacker", long)
 		liar.host.SetUpload(50e3) // for two minutes
@@ -66,7 +67,7 @@ func TestAFastLiarDoesNotStarveASlowPeer(t *testing.T) {
 		v := w.node("victim", nil, nil, liar.listen().addr, a.addr)
 		v.until("the honest chain", func(e any) bool {
 			f, ok := e.(downloader.Finished)
-			return ok && f.Head == c.head().Hash
+			return ok && f.Head == c.Head().Hash
 		})
 		t.Logf("the chain took %v", time.Since(began).Round(ms))
 		v.settled(long) // it is the heaviest after all
@@ -83,10 +84,10 @@ func TestAFastLiarDoesNotStarveASlowPeer(t *testing.T) {
 // TestTheHeaviestChainIsSlowAndAlone: others have a lighter chain and are fast. The
 // heaviest wins, whoever comes first.
 func TestTheHeaviestChainIsSlowAndAlone(t *testing.T) {
-	trunk := grow(t, nil, 0, 1, 0, 200)
-	light := grow(t, trunk, 200, 2, 0, 500)
-	heavy := grow(t, trunk, 200, 3, 5, 550)
-	if !heavy.td.Gt(&light.td) {
+	trunk := testbed.Grow(t, nil, 0, 1, 0, 200)
+	light := testbed.Grow(t, trunk, 200, 2, 0, 500)
+	heavy := testbed.Grow(t, trunk, 200, 3, 5, 550)
+	if !heavy.TD.Gt(&light.TD) {
 		t.Fatal("the chains do not weigh what they should")
 	}
 	for _, first := range []string{"slow", "fast"} {
@@ -105,7 +106,7 @@ func TestTheHeaviestChainIsSlowAndAlone(t *testing.T) {
 				began := time.Now()
 				v := w.node("victim", nil, nil, addrs...)
 				v.settled(heavy)
-				t.Logf("took %v, the lighter chain %v", time.Since(began).Round(ms), v.reached(light.head().Hash).Sub(began).Round(ms))
+				t.Logf("took %v, the lighter chain %v", time.Since(began).Round(ms), v.reached(light.Head().Hash).Sub(began).Round(ms))
 				v.fair()
 				v.frugal()
 				if s := v.last().Pool; s.DuplicateBytes > 0 {

@@ -18,8 +18,8 @@ import (
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
-	"github.com/shoalnet/shoal/internal/chaingen"
 	"github.com/shoalnet/shoal/internal/memnet"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/peer"
 	"github.com/shoalnet/shoal/store"
@@ -39,59 +39,6 @@ const (
 	rogueRate  = 200_000 // bytes a second
 	honestRate = 100_000
 )
-
-// branch is a chain: its blocks from the genesis block on.
-type branch struct {
-	net    *chain.Network
-	blocks []*chain.Block
-	at     map[common.Hash]int
-	td     uint256.Int
-}
-
-// newBranch puts blocks on top of the first ones of a trunk, up to the given
-// number. A nil trunk is the genesis block of the network.
-func newBranch(t testing.TB, net *chain.Network, trunk *branch, from int, blocks []*chain.Block) *branch {
-	t.Helper()
-	b := &branch{net: net, at: make(map[common.Hash]int)}
-	if trunk == nil {
-		g, err := net.GenesisBlock()
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.blocks = []*chain.Block{g}
-	} else {
-		b.blocks = slices.Clone(trunk.blocks[:from+1])
-	}
-	b.blocks = append(b.blocks, blocks...)
-	for i, x := range b.blocks {
-		b.at[x.Hash] = i
-		td, err := net.TotalDifficulty(&b.td, x)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.td = td
-	}
-	return b
-}
-
-// grow puts n generated blocks of chain.Dev on top of the first ones of a trunk.
-func grow(t testing.TB, trunk *branch, from int, seed, interval uint64, n int) *branch {
-	t.Helper()
-	cfg := chaingen.Config{Seed: seed, Blocks: uint64(n), Interval: interval, Txs: 1}
-	if trunk != nil {
-		cfg = cfg.From(trunk.blocks[from])
-	}
-	return newBranch(t, chain.Dev, trunk, from, slices.Collect(chaingen.Generate(cfg)))
-}
-
-func (b *branch) head() *chain.Block { return b.blocks[len(b.blocks)-1] }
-
-func (b *branch) bytes() (n int) {
-	for _, x := range b.blocks {
-		n += len(x.Raw())
-	}
-	return n
-}
 
 // world is the network and everybody in it.
 type world struct {
@@ -122,6 +69,9 @@ func inBubbleOf(t *testing.T, net *chain.Network, f func(t *testing.T, w *world)
 			}
 			w.wg.Wait()
 			for _, m := range w.nodes {
+				testbed.Watchdog(t, m.happened(), w.serves)
+			}
+			for _, m := range w.nodes {
 				if err := m.store.Close(); err != nil {
 					t.Error(err)
 				}
@@ -129,6 +79,21 @@ func inBubbleOf(t *testing.T, net *chain.Network, f func(t *testing.T, w *world)
 		}()
 		f(t, w)
 	})
+}
+
+// serves reports whether a peer is a node, which is honest, that has a block.
+func (w *world) serves(peer string, h common.Hash) bool {
+	for _, m := range w.nodes {
+		if m.ip != hostOf(peer) {
+			continue
+		}
+		held, err := m.store.Has(h)
+		if err != nil {
+			w.Error(err)
+		}
+		return held
+	}
+	return false
 }
 
 // host returns a new host.
@@ -173,14 +138,14 @@ func openStore(t testing.TB, net *chain.Network, fs vfs.FS) *store.Store {
 }
 
 // fill puts a chain into a store and links it.
-func fill(t testing.TB, st *store.Store, b *branch) {
+func fill(t testing.TB, st *store.Store, b *testbed.Branch) {
 	t.Helper()
-	td := b.blocks[0].Difficulty
+	td := b.Blocks[0].Difficulty
 	var records []store.Record
 	var links []store.Link
-	for _, x := range b.blocks[1:] {
+	for _, x := range b.Blocks[1:] {
 		var err error
-		if td, err = b.net.TotalDifficulty(&td, x); err != nil {
+		if td, err = b.Network.TotalDifficulty(&td, x); err != nil {
 			t.Fatal(err)
 		}
 		records = append(records, store.Record{Hash: x.Hash, Number: x.Number, Raw: x.Raw()})
@@ -196,13 +161,13 @@ func fill(t testing.TB, st *store.Store, b *branch) {
 
 // node starts a node that has a chain (nil: the genesis block) and dials the
 // peers. The configuration may be tuned.
-func (w *world) node(name string, has *branch, tune func(*node.Config), peers ...string) *machine {
+func (w *world) node(name string, has *testbed.Branch, tune func(*node.Config), peers ...string) *machine {
 	w.Helper()
 	m := &machine{w: w, name: name, fs: vfs.NewMem()}
 	m.host, m.ip = w.host()
 	m.addr = fmt.Sprintf("%s:%d", m.ip, port)
 	m.store = openStore(w, w.net, m.fs)
-	if has != nil && len(has.blocks) > 1 {
+	if has != nil && len(has.Blocks) > 1 {
 		fill(w, m.store, has)
 	}
 	m.start(tune, peers...)
@@ -247,7 +212,7 @@ func (m *machine) start(tune func(*node.Config), peers ...string) {
 
 // honest starts a node that serves a chain over a link like a home's: so many bytes
 // a second (0: any) and 10 ms away.
-func (w *world) honest(name string, has *branch, rate memnet.BytesPerSec) *machine {
+func (w *world) honest(name string, has *testbed.Branch, rate memnet.BytesPerSec) *machine {
 	w.Helper()
 	m := w.node(name, has, nil)
 	m.host.SetUpload(rate)
@@ -289,23 +254,23 @@ func (m *machine) until(what string, ok func(any) bool) {
 
 // settled waits until the head is that of the chain and nothing is left to do, and
 // compares all that is stored with what was served.
-func (m *machine) settled(b *branch) {
+func (m *machine) settled(b *testbed.Branch) {
 	m.w.Helper()
-	m.until(fmt.Sprintf("a settled head %d", b.head().Number), func(e any) bool {
+	m.until(fmt.Sprintf("a settled head %d", b.Head().Number), func(e any) bool {
 		s, ok := e.(downloader.Settled)
-		return ok && s.Head.Hash == b.head().Hash
+		return ok && s.Head.Hash == b.Head().Hash
 	})
 	m.has(b)
 }
 
 // has fails if the canonical chain is not this one, to the byte.
-func (m *machine) has(b *branch) {
+func (m *machine) has(b *testbed.Branch) {
 	m.w.Helper()
 	h := m.store.Head()
-	if h.Hash != b.head().Hash || h.TD != b.td || h.Number != b.head().Number {
-		m.w.Fatalf("%s: the head is %+v, want block %d with %v", m.name, h, b.head().Number, &b.td)
+	if h.Hash != b.Head().Hash || h.TD != b.TD || h.Number != b.Head().Number {
+		m.w.Fatalf("%s: the head is %+v, want block %d with %v", m.name, h, b.Head().Number, &b.TD)
 	}
-	for _, want := range b.blocks {
+	for _, want := range b.Blocks {
 		hash, err := m.store.Canonical(want.Number)
 		if err != nil || hash != want.Hash {
 			m.w.Fatalf("%s: block %d is %x, want %x: %v", m.name, want.Number, hash, want.Hash, err)
@@ -485,7 +450,7 @@ type rogue struct {
 	addr  string
 	id    byte         // of its node
 	again atomic.Int32 // makes another node of it
-	chain *branch
+	chain *testbed.Branch
 	td    uint256.Int // claimed
 	best  common.Hash // claimed
 	root  common.Hash // its genesis block, as it says
@@ -504,8 +469,8 @@ type rogue struct {
 }
 
 // rogue makes an attacker that claims what the chain has, and nothing more yet.
-func (w *world) rogue(name string, c *branch) *rogue {
-	r := &rogue{w: w, name: name, chain: c, td: c.td, best: c.head().Hash, root: c.blocks[0].Hash, id: byte(w.hosts)}
+func (w *world) rogue(name string, c *testbed.Branch) *rogue {
+	r := &rogue{w: w, name: name, chain: c, td: c.TD, best: c.Head().Hash, root: c.Blocks[0].Hash, id: byte(w.hosts)}
 	r.host, r.ip = w.host()
 	r.host.SetDelay(ms)
 	r.host.SetUpload(rogueRate)
@@ -519,9 +484,9 @@ func (r *rogue) claimMore() { r.td.AddUint64(&r.td, 1_000_000) }
 // elsewhere gives it a chain of its own, on top of a block of the one that it
 // has, with a claim that nobody beats.
 func (r *rogue) elsewhere(from, n int) {
-	r.chain = grow(r.w, r.chain, from, 77, 1, n)
-	r.best = r.chain.head().Hash
-	r.td.Lsh(&r.chain.td, 8)
+	r.chain = testbed.Grow(r.w, r.chain, from, 77, 1, n)
+	r.best = r.chain.Head().Hash
+	r.td.Lsh(&r.chain.TD, 8)
 }
 
 // node is who it says it is.
@@ -585,12 +550,7 @@ func (r *rogue) count() (served, sessions int) {
 
 // AppendAncestors implements peer.Chain.
 func (r *rogue) AppendAncestors(dst []common.Hash, h common.Hash, max int) ([]common.Hash, error) {
-	var answer []common.Hash
-	if i, ok := r.chain.at[h]; ok {
-		for i--; i >= 0 && len(answer) < max; i-- {
-			answer = append(answer, r.chain.blocks[i].Hash)
-		}
-	}
+	answer := r.chain.Ancestors(h, max)
 	if r.ancestry != nil {
 		answer = r.ancestry(h, answer)
 	}
@@ -600,8 +560,8 @@ func (r *rogue) AppendAncestors(dst []common.Hash, h common.Hash, max int) ([]co
 // serve returns what it sends for a hash.
 func (r *rogue) serve(h common.Hash) []byte {
 	var raw []byte
-	if i, ok := r.chain.at[h]; ok {
-		raw = slices.Clone(r.chain.blocks[i].Raw())
+	if i, ok := r.chain.At[h]; ok {
+		raw = slices.Clone(r.chain.Blocks[i].Raw())
 	}
 	if r.block != nil {
 		raw = r.block(h, raw)
@@ -727,7 +687,7 @@ func (s *script) end() (wire.Reason, bool) {
 
 // TestWorld: without anybody who does harm all is quiet.
 func TestWorld(t *testing.T) {
-	c := grow(t, nil, 0, 1, 0, 1200)
+	c := testbed.Grow(t, nil, 0, 1, 0, 1200)
 	inBubble(t, func(t *testing.T, w *world) {
 		var addrs []string
 		for _, name := range []string{"a", "b", "c"} {
@@ -748,7 +708,7 @@ func TestWorld(t *testing.T) {
 			t.Errorf("%d blocks came that nobody had asked for", s.Unrequested)
 		}
 		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("%d bytes took %v", c.bytes(), took)
+			t.Errorf("%d bytes took %v", c.Size(), took)
 		}
 		// The victim serves on: another one syncs from it alone.
 		second := w.node("second", nil, nil, v.addr)

@@ -32,6 +32,7 @@ var table = []room{
 	{path: "node", imports: []string{"chain", "downloader", "peer", "pool", "store", "wire"}},
 
 	{path: "internal/chaingen", imports: []string{"chain"}},
+	{path: "internal/testbed", imports: []string{"chain", "downloader", "internal/chaingen"}},
 	{path: "internal/ci/checkdemo", std: true},
 	{path: "internal/ci/summary", std: true},
 	{path: "internal/faultfs"},
