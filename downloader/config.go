@@ -117,6 +117,9 @@ type Config struct {
 	// Checkers is how many blocks are checked at the same time; 0 means as
 	// many as there are cores.
 	Checkers int
+	// Clock tells the time of day, which blocks carry too; nil: time.Now. All else
+	// goes by durations, which setting a clock does not change.
+	Clock func() time.Time
 	// Window is how many keys wait in the pool at the most; 0 means 32768.
 	Window int
 }
@@ -126,6 +129,13 @@ func (c *Config) logger() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return c.Logger
+}
+
+func (c *Config) clock() time.Time {
+	if c.Clock == nil {
+		return time.Now()
+	}
+	return c.Clock()
 }
 
 func (c *Config) checkers() int {

@@ -246,7 +246,8 @@ func TestF13AThousandPeersComeAndGo(t *testing.T) {
 // slowStore takes its time for each write, and knows how much has been written.
 type slowStore struct {
 	downloader.Store
-	rate    float64 // bytes a second
+	rate    float64       // bytes a second; 0: any
+	sync    time.Duration // of each write
 	written atomic.Int64
 }
 
@@ -255,10 +256,33 @@ func (s *slowStore) Put(recs []store.Record) (int, error) {
 	for i := range recs {
 		bytes += len(recs[i].Raw)
 	}
-	time.Sleep(time.Duration(float64(bytes) / s.rate * float64(time.Second)))
+	time.Sleep(s.sync)
+	if s.rate > 0 {
+		time.Sleep(time.Duration(float64(bytes) / s.rate * float64(time.Second)))
+	}
 	n, err := s.Store.Put(recs)
 	s.written.Add(int64(bytes))
 	return n, err
+}
+
+// TestF8SlowDisk: each sync takes longer than any peer may. Nobody is blamed for it, and
+// nothing is fetched again.
+func TestF8SlowDisk(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 2000)
+	other := testbed.Grow(t, nil, 0, 2, 0, 100)
+	slow := &slowStore{sync: 40 * time.Second}
+	tune := func(cfg *downloader.Config) { slow.Store, cfg.Store = cfg.Store, slow }
+	inBubbleWith(t, tune, func(t *testing.T, w *world) {
+		peers := []*actor{w.join(&actor{name: "another chain", chain: other, delay: 20 * ms})}
+		for _, name := range []string{"a", "b", "c"} {
+			peers = append(peers, w.join(&actor{name: name, chain: c, delay: 20 * ms, rate: 100e3}))
+		}
+		began := time.Now()
+		w.settled(c)
+		t.Logf("took %v", time.Since(began).Round(ms))
+		w.honest(peers...)
+		w.once()
+	})
 }
 
 // TestF14ImportSlowerThanDownload: for ten minutes the disk takes a thousandth of what

@@ -230,6 +230,12 @@ func (l *loop) targetChecked(b *chain.Block) error {
 		l.drop(t.peer, &Offence{Kind: Lie, Evidence: fmt.Sprintf("its head %x… is a genesis block, and not ours", b.Hash[:4])})
 		return nil
 	}
+	if l.premature(b) {
+		l.log.Warn("a peer's head block is from the future; is this machine's clock right?",
+			"peer", t.peer.String(), "block", b.Number, "time", time.Unix(int64(b.Time), 0).UTC().Format(time.DateTime))
+		l.disappoint(t.peer, "its head block is from the future")
+		return nil
+	}
 	if err := l.plausible(b); err != nil {
 		t.peer.spent = true
 		l.drop(t.peer, &Offence{Kind: Lie, Evidence: "its claim cannot be", Err: err})

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,6 +113,38 @@ func TestF2HalfOpen(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestF5ClockSetBack: our clock says that the head blocks of all peers are from the
+// future. That is nobody's lie, and when the clock is right the chain comes.
+func TestF5ClockSetBack(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 300)
+	inBubble(t, func(t *testing.T, w *world) {
+		var addrs []string
+		for _, name := range []string{"a", "b", "c"} {
+			addrs = append(addrs, w.honest(name, c, honestRate).addr)
+		}
+		wrong := time.Since(time.Unix(int64(c.Blocks[100].Time), 0))
+		var back atomic.Int64
+		back.Store(int64(wrong))
+		v := w.node("victim", nil, func(cfg *node.Config) {
+			cfg.Clock = func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
+		}, addrs...)
+		time.Sleep(time.Minute)
+		if h := v.store.Head(); h.Number > 0 {
+			t.Errorf("the head is block %d, from the future", h.Number)
+		}
+		for _, d := range eventsOf[downloader.Dropped](v) {
+			if d.Kind == downloader.Lie {
+				t.Errorf("%s was dropped as a liar: %v", d.Peer, d.Offence)
+			}
+		}
+		back.Store(0)
+		v.settled(c)
+		if b := eventsOf[node.Banned](v); len(b) > 0 {
+			t.Errorf("%s was banned for our clock", b[0].Who)
+		}
+	})
 }
 
 // TestF4AllPeersVanish: nobody can be reached for five minutes.

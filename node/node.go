@@ -47,6 +47,9 @@ type Config struct {
 	Events func(any)
 	// Logger is silent if nil.
 	Logger *slog.Logger
+	// Clock tells the time of day, by which bans end and blocks are from the
+	// future; nil: time.Now.
+	Clock func() time.Time
 	// Dial opens a connection; nil: TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 }
@@ -103,6 +106,9 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
 	n := &Node{cfg: cfg, log: cfg.Logger}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
@@ -117,7 +123,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.down = downloader.New(downloader.Config{
 		Network: cfg.Network, Store: cfg.Store, Pool: n.budget.pool, Logger: n.log,
-		Sealer: cfg.Sealer, Seals: cfg.Seals, Checkpoints: cfg.Checkpoints,
+		Sealer: cfg.Sealer, Seals: cfg.Seals, Checkpoints: cfg.Checkpoints, Clock: cfg.Clock,
 		Listener: func(e downloader.Event) { n.cfg.emit(e) },
 	})
 	n.session = peer.Config{
@@ -242,7 +248,7 @@ func (n *Node) remember(s *peer.Session, cause error) {
 	if who == "" || s.Hello().Node.IsZero() {
 		return // a stranger
 	}
-	st, banned, err := n.memory.blame(who, cause, time.Now())
+	st, banned, err := n.memory.blame(who, cause, n.cfg.Clock())
 	if err != nil {
 		n.log.Error("the memory of peers cannot be saved", "err", err)
 	}
@@ -256,7 +262,7 @@ func (n *Node) remember(s *peer.Session, cause error) {
 // node has room for.
 func (n *Node) admit(s *peer.Session) error {
 	id := s.Hello().Node
-	if st, banned := n.memory.banned(whoIs(s), time.Now()); banned {
+	if st, banned := n.memory.banned(whoIs(s), n.cfg.Clock()); banned {
 		n.log.Info("refusing a banned peer", "peer", st.Who, "until", st.Until.UTC().Format(time.DateTime))
 		return &peer.Disconnected{Reason: wire.ReasonUselessPeer}
 	}

@@ -33,8 +33,11 @@ type Standing struct {
 	Evidence []string `json:"evidence"`
 }
 
-// Banned reports whether the peer is banned at the given time.
-func (s *Standing) Banned(now time.Time) bool { return now.Before(s.Until) }
+// Banned reports whether the peer is banned at the given time. A ban that is further
+// from its end than any ban is long is from a clock that has been set back since.
+func (s *Standing) Banned(now time.Time) bool {
+	return now.Before(s.Until) && s.Until.Sub(now) <= banTimeMax
+}
 
 // scoreAt is the score at a later time.
 func (s *Standing) scoreAt(now time.Time) float64 {

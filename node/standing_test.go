@@ -69,6 +69,19 @@ func TestOneLieIsABanThatExpiresAndKeepsItsEvidence(t *testing.T) {
 	}
 }
 
+// TestF5ClockSetBackEndsBans: a clock that was wrong by years while somebody was banned
+// does not make that ban last for years.
+func TestF5ClockSetBackEndsBans(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := Standing{Who: "192.0.2.1", Until: now.Add(banTimeMax)}
+	if !s.Banned(now) || !s.Banned(now.Add(banTimeMax-1)) || s.Banned(now.Add(banTimeMax)) {
+		t.Error("a ban does not last as long as it says")
+	}
+	if s.Banned(now.AddDate(-3, 0, 0)) {
+		t.Error("a ban lasts for three years")
+	}
+}
+
 func TestFaultsAddUpAndAreForgotten(t *testing.T) {
 	m, err := loadStandings(memoryStore(t))
 	if err != nil {

@@ -148,6 +148,33 @@ func copyOf(t testing.TB, dir string) string {
 	return to
 }
 
+// TestF12FileDescriptorsExhaustedByTheStore lets an import run with so few open files
+// that the store cannot open its own, somewhere. It says so and stops, and goes on when
+// there are more.
+func TestF12FileDescriptorsExhaustedByTheStore(t *testing.T) {
+	t.Parallel()
+	c := findChain(t)
+	refused := 0
+	for _, most := range []int{9, 11, 13, 15, 17, 20} {
+		dir := filepath.Join(t.TempDir(), "data")
+		cmd := exec.Command("sh", "-c", `ulimit -n "$1" && shift && exec "$@"`, "sh", strconv.Itoa(most),
+			program(t), "import", "--datadir", dir, "--network", c.net.Name, c.file)
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			continue // these were enough
+		}
+		refused++
+		if !bytes.Contains(out, []byte("too many open files")) || bytes.Contains(out, []byte("goroutine ")) {
+			t.Errorf("with %d open files it says: %s", most, tail(string(out)))
+		}
+		shoal(t, "import", "--datadir", dir, "--network", c.net.Name, c.file)
+		c.checkExport(t, dir)
+	}
+	if refused < 2 {
+		t.Error("the limits are too high for this test")
+	}
+}
+
 // TestF12FileDescriptorsExhausted fills a node's table of open files with connections.
 // It stays up, serves the peer that it has, and takes new ones when there is room.
 func TestF12FileDescriptorsExhausted(t *testing.T) {
