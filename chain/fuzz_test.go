@@ -12,7 +12,7 @@ import (
 	"github.com/shoalnet/shoal/internal/chaingen"
 )
 
-// FuzzParseBlock: no bytes make it panic. What parses is the same bytes when it
+// FuzzParseBlock (Z1): no bytes make it panic. What parses is the same bytes when it
 // is joined again, has the hash that HashOf says, and differs from what
 // go-ethereum reads only where compareWithGeth says so.
 // The flag chooses the 2014 format.

@@ -107,7 +107,7 @@ type attack struct {
 }
 
 // soon is when a chain must be here whatever a single rogue does: the honest peers
-// bring it in three seconds, and finding out may take ten more.
+// bring it in two seconds, and finding out may take ten more.
 const soon = 13 * time.Second
 
 // attacks returns those that a spoilt chain can play, against a chain.
@@ -267,8 +267,8 @@ func attacks(t testing.TB, c *testbed.Branch) []attack {
 		{name: "A19 answers just before the deadline", spoil: func(r *rogue) {
 			r.pause = func() { r.sleep(950 * ms) }
 		}},
-		{name: "A20 fast for 30 seconds, then silent", rate: 3e3, within: 2 * time.Minute, spoil: func(r *rogue) {
-			r.host.SetUpload(10e3)
+		{name: "A20 fast for 30 seconds, then silent", rate: 1e3, within: 3 * time.Minute, spoil: func(r *rogue) {
+			r.host.SetUpload(4e3)
 			began := time.Now()
 			r.pause = func() {
 				if time.Since(began) > 30*time.Second {
@@ -291,7 +291,7 @@ func attacks(t testing.TB, c *testbed.Branch) []attack {
 }
 
 func TestAttacks(t *testing.T) {
-	c := testbed.Grow(t, nil, 0, 1, 0, 1200)
+	c := testbed.Grow(t, nil, 0, 1, 0, 500)
 	for _, a := range attacks(t, c) {
 		t.Run(a.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {

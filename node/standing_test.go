@@ -130,8 +130,12 @@ func TestTheMemoryIsBounded(t *testing.T) {
 	}
 	now := time.Unix(1_409_400_000, 0)
 	m.blame("liar", offence(downloader.Lie), now)
-	for i := range maxStandings + 100 {
-		m.blame(fmt.Sprint("p", i), offence(downloader.Useless), now.Add(time.Duration(i)*time.Second))
+	for i := range maxStandings {
+		who := fmt.Sprint("p", i)
+		m.mu.all[who] = &Standing{Who: who, Score: uselessScore, At: now.Add(time.Duration(i) * time.Second)}
+	}
+	for i := range 20 {
+		m.blame(fmt.Sprint("q", i), offence(downloader.Useless), now.Add(time.Duration(maxStandings+i)*time.Second))
 	}
 	list, err := Standings(st)
 	if err != nil || len(list) != maxStandings {

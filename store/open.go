@@ -80,6 +80,7 @@ func (s *Store) open(opts *Options) error {
 		return err
 	}
 	s.memTable = opts.memTableSize()
+	torn := tornManifest(disk, index)
 	if s.db, err = openIndex(disk, index, opts.cacheSize(), s.memTable, s.dbLog); err != nil {
 		if _, ok := errors.AsType[syscall.Errno](err); (!ok || isNotExist(err)) && !errors.Is(err, ErrFormat) {
 			return fmt.Errorf("%w: %w", errDamaged, err) // the disk is well, what is on it is not
@@ -104,7 +105,7 @@ func (s *Store) open(opts *Options) error {
 		}
 	}
 	for _, f := range s.families() {
-		if err := s.reconcile(f); err != nil {
+		if err := s.reconcile(f, torn); err != nil {
 			return err
 		}
 	}

@@ -17,9 +17,10 @@ import (
 // between resumes behind the last step.
 const recoverBatch = 32 << 10
 
-// reconcile brings index and segments of a family together and positions its writer.
+// reconcile brings index and segments of a family together and positions its writer. torn
+// says that the index may have forgotten something.
 // Everything it does can be cut off anywhere and done again. Needs mu.
-func (s *Store) reconcile(f *family) error {
+func (s *Store) reconcile(f *family, torn bool) error {
 	cp, err := get(s.db, metaKey(f.checkpoint), decodeCheckpoint)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
@@ -27,6 +28,11 @@ func (s *Store) reconcile(f *family) error {
 	present, err := f.files.list()
 	if err != nil {
 		return err
+	}
+	if torn {
+		if err := s.recount(f, &cp); err != nil {
+			return err
+		}
 	}
 	if cp, err = s.repairLost(f, cp, present); err != nil {
 		return err

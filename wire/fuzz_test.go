@@ -44,7 +44,7 @@ func seedFrames(f *testing.F) [][]byte {
 	return seeds
 }
 
-// FuzzParse: whatever parses encodes to the same bytes, is within its limit, and
+// FuzzParse (Z1): whatever parses encodes to the same bytes, is within its limit, and
 // nothing panics, neither in parsing nor in looking at the result.
 func FuzzParse(f *testing.F) {
 	for _, seed := range seedFrames(f) {
@@ -123,7 +123,7 @@ func sameHashes(t *testing.T, list HashList) int {
 	return list.Len()
 }
 
-// FuzzReader: any stream is read without a panic and within bounded memory, and
+// FuzzReader (Z1): any stream is read without a panic and within bounded memory, and
 // the messages read from it encode to the bytes that were read.
 func FuzzReader(f *testing.F) {
 	for i, seed := range seedFrames(f) {

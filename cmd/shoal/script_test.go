@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 				env.Setenv(name, value)
 			}
 			env.Setenv("MODULE", here)
+			env.Setenv("SHOAL", program(t)) // without the race detector, for long stories
 			env.Setenv("HOME", env.WorkDir)
 			s := spawned{}
 			env.Values[spawnedKey{}] = s
