@@ -26,6 +26,7 @@ var table = []room{
 	{path: "wire"},
 	{path: "chain"},
 	{path: "store"},
+	{path: "swarm"},
 	{path: "peer", imports: []string{"wire"}},
 	{path: "archive", imports: []string{"chain", "store"}},
 	{path: "downloader", imports: []string{"pool", "chain", "store"}},
