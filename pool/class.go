@@ -17,7 +17,6 @@ type class struct {
 	added    uint64       // counts additions to the wanted set
 	meanSize float64      // moving average of what a key weighs
 	booked   int64        // bytes in flight, by expectation
-	dry      bool         // nothing was left to be wanted by the last Reserve
 	stats    ClassStats
 }
 

@@ -56,7 +56,13 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 			last = max(last, asked)
 			answered++
 		}
-		verdicts[n] = p.accept(pr, it, asked >= 0)
+		var i uint32
+		if asked >= 0 {
+			i = p.slotOf(r, asked)
+		} else {
+			i = p.keys.find(it.Key)
+		}
+		verdicts[n] = p.accept(pr, it, i, asked >= 0)
 		if verdicts[n] == Useful {
 			useful += int64(it.Size)
 		}
@@ -87,11 +93,11 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 	p.closeRequest(pr, r)
 	p.lookAt(pr)
 	for k, key := range r.keys {
-		i, ok := p.index[key]
-		if !ok {
+		i := p.slotOf(r, k)
+		if i == 0 {
 			continue
 		}
-		missing := p.drop(i, r) || (r.late && p.entries[i].state != held)
+		missing := p.drop(i, r) || (r.late && p.keys.slot(i).state != held)
 		if missing && (answered == 0 || k < last) {
 			pr.lack(key, now)
 		}
@@ -107,30 +113,40 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 	return verdicts
 }
 
-// accept moves an item's entry to held if it is wanted.
-func (p *Pool[P, K]) accept(pr *peer[P, K], it Item[K], asked bool) Verdict {
-	i, ok := p.index[it.Key]
-	if !ok || p.entries[i].state == held {
-		if asked || (pr != nil && pr.asked(it.Key)) {
-			return Duplicate
-		}
-		if ok {
-			return Duplicate
-		}
+// accept makes an item's key held if it is wanted. The slot is that of the key, 0 if it
+// is not known.
+func (p *Pool[P, K]) accept(pr *peer[P, K], it Item[K], i uint32, asked bool) Verdict {
+	switch {
+	case i == 0 && !asked && (pr == nil || !pr.asked(it.Key)):
 		return Unrequested
+	case i == 0 || p.keys.slot(i).state == held:
+		return Duplicate
 	}
-	e := &p.entries[i]
-	c := &p.classes[e.class]
-	p.leaveState(e)
-	e.state = held
-	e.size = int64(it.Size)
-	for n, r := range e.holders {
+	var f *flight[P, K]
+	if s := p.keys.slot(i); s.state == wanted {
+		// Nobody is asked for it, or not any more. Its slot stays in the heap
+		// until its turn comes, so the key gets another one.
+		known := *s
+		p.forget(i)
+		i = p.keys.add(it.Key)
+		s = p.keys.slot(i)
+		s.order, s.size, s.class = known.order, known.size, known.class
+		f = p.takeOff(i)
+	} else {
+		p.leaveState(s)
+		f = &p.flights[s.order]
+	}
+	s := p.keys.slot(i)
+	s.state = held
+	f.size = int64(it.Size)
+	for n, r := range f.holders {
 		if r != nil && r.peer == pr {
-			e.holders[n] = nil
+			f.holders[n] = nil
 		}
 	}
+	c := &p.classes[s.class]
 	c.stats.Held++
-	p.bytesHeld += e.size
+	p.bytesHeld += f.size
 	c.learn(it.Size)
 	return Useful
 }
@@ -218,14 +234,14 @@ func (p *Pool[P, K]) closeRequest(pr *peer[P, K], r *request[P, K]) {
 	r.closed = true
 	// Answers come in order: what was given up before this request will not
 	// be answered any more.
-	ahead := true
-	pr.queue = slices.DeleteFunc(pr.queue, func(x *request[P, K]) bool {
-		if x == r {
-			ahead = false
-			return true
-		}
-		return ahead && x.late
-	})
+	at := slices.Index(pr.queue, r)
+	ahead := slices.DeleteFunc(pr.queue[:at], func(x *request[P, K]) bool { return x.late })
+	if len(ahead) == 0 {
+		pr.queue[at] = nil
+		pr.queue = pr.queue[at+1:]
+	} else {
+		pr.queue = append(ahead, pr.queue[at+1:]...)
+	}
 	if !r.late {
 		pr.open--
 		pr.booked -= r.bytes

@@ -23,6 +23,11 @@ func (p *Pool[P, K]) hedgeDue(now time.Time) bool {
 	return p.canHedge() && !now.Before(p.nextHedge)
 }
 
+// hedgeLooks is how many busy peers an idle one is compared with, if it lacks what the
+// first of them are asked for. With ten thousand idle and as many busy ones, comparing
+// all would take seconds.
+const hedgeLooks = 16
+
 // hedge moves the last keys: a peer for which nothing is left to hand out is asked for
 // what another will bring clearly later. Only here is anything asked of two peers at
 // once, within the budget.
@@ -36,7 +41,7 @@ func (p *Pool[P, K]) hedge(now time.Time, idle []*peer[P, K], out []Request[P, K
 		if pr.late || pr.open > 0 || pr.rate == 0 || pr.limit != WhyNothingWanted {
 			continue
 		}
-		for n := 0; n < min(len(busy), lookShare); {
+		for n := 0; n < min(len(busy), hedgeLooks); {
 			m := p.movable(now, pr, busy[n].peer, busy[n].finish)
 			if len(m.keys) > 0 {
 				out = append(out, p.move(now, pr, m))
@@ -82,6 +87,7 @@ func (p *Pool[P, K]) busy(now time.Time) (list []booking[P, K]) {
 type moving[K comparable] struct {
 	class Class
 	keys  []K
+	slots []uint32
 	bytes int64
 	all   bool // what the other has is asked of somebody else too
 	unfit bool // there is more, which the peer does not have or serve
@@ -99,20 +105,19 @@ func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Ti
 		maxKeys, maxBytes := to.requestSize(&p.cfg, r.class)
 		maxKeys = min(maxKeys, (from.keys+1)/2)
 		maxBytes = min(maxBytes, int64(p.tokens))
-		for _, key := range slices.Backward(r.keys) {
-			i, ok := p.index[key]
-			if !ok {
+		for k, key := range slices.Backward(r.keys) {
+			i := p.slotOf(r, k)
+			if i == 0 || p.keys.slot(i).state != inFlight {
 				continue
 			}
-			e := &p.entries[i]
-			if e.state != inFlight || e.last || e.holders[1] != nil || e.holders[0] != r {
+			if f := &p.flights[p.keys.slot(i).order]; f.last || f.holders[1] != nil || f.holders[0] != r {
 				continue
 			}
 			if to.isLacking(key, now) {
 				m.unfit = true
 				continue
 			}
-			size := p.sizeOf(e)
+			size := p.sizeOf(p.keys.slot(i))
 			sooner := to.finishOf(now, m.bytes+size, 0).Sub(now)
 			if len(m.keys) == maxKeys || m.bytes+size > maxBytes ||
 				float64(sooner) > hedgeGain*float64(left) || left-sooner < hedgeMin {
@@ -121,6 +126,7 @@ func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Ti
 			}
 			m.class = r.class
 			m.keys = append(m.keys, key)
+			m.slots = append(m.slots, i)
 			m.bytes += size
 		}
 	}
@@ -130,9 +136,9 @@ func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Ti
 
 // move asks a peer for what another is asked for too.
 func (p *Pool[P, K]) move(now time.Time, to *peer[P, K], m moving[K]) Request[P, K] {
-	r := p.open(now, to, m.class, m.keys, m.bytes)
-	for _, k := range m.keys {
-		p.entries[p.index[k]].holders[1] = r
+	r := p.open(now, to, m.class, m.keys, m.slots, m.bytes)
+	for _, i := range m.slots {
+		p.flights[p.keys.slot(i).order].holders[1] = r
 	}
 	p.tokens -= float64(m.bytes)
 	p.stats.Hedged += uint64(len(m.keys))

@@ -13,10 +13,16 @@ import (
 
 // lookShare is how many peers may be looked at for each event, on the average. With
 // up to so many peers nothing is ever put off.
-const lookShare = 16
+const lookShare = 4
 
-// lookInterval is how long it may be put off if there are more and little happens.
-const lookInterval = 100 * time.Millisecond
+// lookTime is how long it may be put off for each peer if there are more and little
+// happens, and lookInterval for all of them. A look at a peer takes some hundred
+// nanoseconds, so this is a few hundredths of a core at the most. Ten times more, and
+// peers would stand idle while something is wanted.
+const (
+	lookTime     = 10 * time.Microsecond
+	lookInterval = 100 * time.Millisecond
+)
 
 // look says when something that costs a look at many peers is done again.
 type look struct {
@@ -30,7 +36,7 @@ func (l *look) due(now time.Time, n int) bool {
 	if l.events*lookShare < n && now.Before(l.at) {
 		return false
 	}
-	l.events, l.at = 0, now.Add(lookInterval)
+	l.events, l.at = 0, now.Add(min(time.Duration(n)*lookTime, lookInterval))
 	return true
 }
 
@@ -56,7 +62,7 @@ func (p *Pool[P, K]) candidates(now time.Time) []*peer[P, K] {
 	all := p.hedgeDue(now)
 	if p.wanted() > 0 {
 		awake := !p.wake.IsZero() && !now.Before(p.wake)
-		all = p.idleLook.due(now, len(p.idle)) || all || p.refilled() || awake
+		all = p.idleLook.due(now, len(p.idle)) || awake || all
 	}
 	p.lookedAtAll = all
 	list := p.looked[:0]
@@ -80,22 +86,9 @@ func (p *Pool[P, K]) candidates(now time.Time) []*peer[P, K] {
 	return list
 }
 
-// refilled reports whether something is wanted of a class of which nothing was.
-func (p *Pool[P, K]) refilled() bool {
-	for c := range p.classes {
-		if p.classes[c].dry && p.classes[c].stats.Wanted > 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // settle puts those of the candidates that are still without work where the next
 // look finds them.
 func (p *Pool[P, K]) settle(candidates []*peer[P, K]) {
-	for c := range p.classes {
-		p.classes[c].dry = p.classes[c].stats.Wanted == 0
-	}
 	for _, pr := range candidates {
 		if pr.open > 0 && (pr.late || !p.hasRoom(pr)) {
 			continue

@@ -141,8 +141,8 @@ func (p *Pool[P, K]) Single(name P) {
 
 // release returns the keys of a request that are still in flight there.
 func (p *Pool[P, K]) release(r *request[P, K]) (n int) {
-	for _, k := range r.keys {
-		if i, ok := p.index[k]; ok && p.drop(i, r) {
+	for k := range r.keys {
+		if i := p.slotOf(r, k); i != 0 && p.drop(i, r) {
 			n++
 		}
 	}

@@ -5,26 +5,12 @@ import (
 	"time"
 )
 
-// state of an entry; see the package comment for the transitions.
-type state uint8
-
-const (
-	free state = iota // the slot is on the free list
-	wanted
-	inFlight
-	held
-)
-
-// entry is one key that the pool knows.
-type entry[P, K comparable] struct {
-	key     K
+// flight is what the pool knows of a key that is in flight or held.
+type flight[P, K comparable] struct {
 	rank    int64
-	size    int64             // held: bytes that arrived; else the caller's hint, 0 if none
+	size    int64             // held: bytes that arrived
 	holders [2]*request[P, K] // who is asked, or was when it came; at most two, and two only in the tail
-	state   state
-	class   Class
-	last    bool // is not wanted again if nobody brings it who is asked now
-	queued  bool // stands in the heap of its class, perhaps no longer as wanted
+	last    bool              // is not wanted again if nobody brings it who is asked now
 }
 
 // request is what one peer was asked for at once. It stays in the peer's queue
@@ -35,8 +21,9 @@ type request[P, K comparable] struct {
 	peer     *peer[P, K]
 	class    Class
 	keys     []K
-	bytes    int64 // what the keys were expected to weigh
-	got      int64 // what has arrived of them
+	slots    []uint32 // of the keys, as they were when it was made
+	bytes    int64    // what the keys were expected to weigh
+	got      int64    // what has arrived of them
 	sent     time.Time
 	finish   time.Time // when the answer was expected
 	deadline time.Time
@@ -65,9 +52,9 @@ type Pool[P, K comparable] struct {
 	cfg  Config
 	rand *rand.Rand
 
-	entries []entry[P, K]
-	unused  []uint32     // free slots
-	index   map[K]uint32 // key to slot
+	keys    keySet[K]
+	flights []flight[P, K]
+	landed  []uint32 // free places in flights
 	classes [MaxClasses]class
 
 	peers map[P]*peer[P, K]
@@ -107,7 +94,7 @@ func New[P, K comparable](cfg Config) *Pool[P, K] {
 	p := &Pool[P, K]{
 		cfg:        cfg,
 		rand:       cfg.Rand,
-		index:      make(map[K]uint32),
+		keys:       newKeySet[K](),
 		peers:      make(map[P]*peer[P, K]),
 		linkFactor: 1,
 		tokens:     hedgeReserve,
@@ -119,7 +106,7 @@ func New[P, K comparable](cfg Config) *Pool[P, K] {
 		p.tokens = 0
 	}
 	less := func(a, b uint32) bool {
-		if x, y := p.entries[a].rank, p.entries[b].rank; x != y {
+		if x, y := p.keys.slot(a).order, p.keys.slot(b).order; x != y {
 			return x < y
 		}
 		return a < b
@@ -143,58 +130,98 @@ func New[P, K comparable](cfg Config) *Pool[P, K] {
 // class and state and takes the lower of the two ranks. Want reports whether the key
 // is new.
 func (p *Pool[P, K]) Want(class Class, key K, rank int64, size int) bool {
-	if i, ok := p.index[key]; ok {
-		e := &p.entries[i]
-		e.last = false
-		if rank < e.rank {
-			e.rank = rank
-			if e.state == wanted {
-				// The heap is out of order at this slot now. Rare (a
-				// probe of a key already wanted), so rebuild.
-				p.rebuild(&p.classes[e.class])
-			}
+	i := p.keys.find(key)
+	if i == 0 {
+		p.queue(class, key, rank, hint(size))
+		return true
+	}
+	switch s := p.keys.slot(i); s.state {
+	case wanted:
+		if rank < s.order {
+			known := *s
+			p.forget(i)
+			p.queue(known.class, key, rank, known.size)
 		}
-		return false
+	default:
+		f := &p.flights[s.order]
+		f.rank, f.last = min(f.rank, rank), false
 	}
-	var i uint32
-	if n := len(p.unused); n > 0 {
-		i, p.unused = p.unused[n-1], p.unused[:n-1]
-	} else {
-		p.entries = append(p.entries, entry[P, K]{})
-		i = uint32(len(p.entries) - 1)
-	}
-	p.entries[i] = entry[P, K]{key: key, rank: rank, size: int64(size), class: class, state: wanted}
-	p.index[key] = i
-	p.nowWanted(i)
-	return true
+	return false
 }
 
-// rebuild makes the heap of a class anew, without its stale slots.
-func (p *Pool[P, K]) rebuild(c *class) {
-	old := c.ready.items
-	c.ready.items = make([]uint32, 0, c.stats.Wanted)
-	for _, i := range old {
-		if p.entries[i].state == wanted {
-			c.ready.push(i)
+// queue adds a key, which must not be known, as wanted.
+func (p *Pool[P, K]) queue(class Class, key K, rank int64, size uint16) {
+	i := p.keys.add(key)
+	s := p.keys.slot(i)
+	s.size, s.class = size, class
+	p.makeWanted(i, rank)
+}
+
+// makeWanted puts a key into the heap of its class.
+func (p *Pool[P, K]) makeWanted(i uint32, rank int64) {
+	s := p.keys.slot(i)
+	s.state, s.order = wanted, rank
+	c := &p.classes[s.class]
+	c.stats.Wanted++
+	c.added++
+	if c.ready.len() >= staleKeys+2*c.stats.Wanted {
+		p.compact(c)
+	}
+	c.ready.push(i)
+}
+
+// staleKeys is how many slots of keys that are wanted no more may stand in a heap,
+// beyond as many as are wanted. Less, and a heap that is almost empty is made anew all
+// the time.
+const staleKeys = 1024
+
+// compact takes the stale slots out of the heap of a class.
+func (p *Pool[P, K]) compact(c *class) {
+	keep := c.ready.items[:0]
+	for _, i := range c.ready.items {
+		if p.keys.slot(i).state == stale {
+			p.keys.release(i)
 		} else {
-			p.unqueue(i)
+			keep = append(keep, i)
 		}
 	}
+	c.ready.items = keep
+	c.ready.init()
 }
 
 // Cancel forgets a key in whatever state it is. If it is in flight, its answer
 // will be counted as a duplicate. It reports whether the key was known.
 func (p *Pool[P, K]) Cancel(key K) bool {
-	i, ok := p.index[key]
-	if ok {
+	i := p.keys.find(key)
+	if i != 0 {
 		p.forget(i)
 	}
-	return ok
+	return i != 0
+}
+
+// CancelWanted forgets all keys of a class that are wanted. What is in flight is paid
+// for: it is taken when it comes, and forgotten if it does not. What is held stays until
+// Done or Reject. Whoever rests because he had nothing of it rests no more.
+func (p *Pool[P, K]) CancelWanted(class Class) {
+	for i := uint32(1); i < p.keys.used; i++ {
+		switch s := p.keys.slot(i); {
+		case s.class != class:
+		case s.state == wanted:
+			p.forget(i)
+		case s.state == inFlight || s.state == held:
+			p.flights[s.order].last = true
+		}
+	}
+	p.compact(&p.classes[class])
+	for _, pr := range p.order {
+		s := &pr.services[class]
+		s.empty, s.restUntil = 0, time.Time{}
+	}
 }
 
 // Done says that a held key has been checked and stored: the pool forgets it.
 func (p *Pool[P, K]) Done(key K) {
-	if i, ok := p.index[key]; ok && p.entries[i].state == held {
+	if i := p.keys.find(key); i != 0 && p.keys.slot(i).state == held {
 		p.forget(i)
 	}
 }
@@ -203,35 +230,35 @@ func (p *Pool[P, K]) Done(key K) {
 // was not what the key promises. The key is wanted again, and not from there, unless
 // it is still in flight elsewhere.
 func (p *Pool[P, K]) Reject(now time.Time, name P, key K) {
-	i, ok := p.index[key]
-	if !ok || p.entries[i].state != held {
+	i := p.keys.find(key)
+	if i == 0 || p.keys.slot(i).state != held {
 		return
 	}
 	if pr := p.peers[name]; pr != nil {
 		pr.lack(key, now)
 	}
-	e := &p.entries[i]
-	p.leaveState(e)
-	e.size = 0
+	s := p.keys.slot(i)
+	p.leaveState(s)
+	f := &p.flights[s.order]
 	var others [2]*request[P, K]
 	n := 0
-	for _, r := range e.holders {
+	for _, r := range f.holders {
 		if r != nil && !r.closed && !r.late && r.peer.name != name {
 			others[n] = r
 			n++
 		}
 	}
 	if n == 0 {
-		p.makeWanted(i)
+		p.land(i)
 		return
 	}
 	// Somebody else was asked as well, and may still bring it.
-	e.state, e.holders = inFlight, others
-	p.classes[e.class].stats.InFlight++
+	s.state, f.holders = inFlight, others
+	p.classes[s.class].stats.InFlight++
 }
 
 // Knows reports whether the key is wanted, in flight or held.
-func (p *Pool[P, K]) Knows(key K) bool { _, ok := p.index[key]; return ok }
+func (p *Pool[P, K]) Knows(key K) bool { return p.keys.find(key) != 0 }
 
 // Wanted returns how many keys of a class wait to be asked for.
 func (p *Pool[P, K]) Wanted(class Class) int { return p.classes[class].stats.Wanted }
@@ -245,136 +272,120 @@ func (p *Pool[P, K]) wanted() (n int) {
 }
 
 // Len returns how many keys the pool knows.
-func (p *Pool[P, K]) Len() int { return len(p.index) }
+func (p *Pool[P, K]) Len() int { return p.keys.n }
 
-// makeWanted puts the entry, which is counted nowhere, back in the queue.
-func (p *Pool[P, K]) makeWanted(i uint32) {
-	e := &p.entries[i]
-	if e.last {
-		e.state = free
-		p.forget(i)
+// forget drops a key.
+func (p *Pool[P, K]) forget(i uint32) {
+	s := p.keys.slot(i)
+	p.leaveState(s)
+	p.keys.remove(i)
+	if s.state == wanted {
+		s.state = stale
 		return
 	}
-	e.state = wanted
-	e.holders = [2]*request[P, K]{}
-	p.nowWanted(i)
+	p.endFlight(s)
+	p.keys.release(i)
 }
 
-// nowWanted counts an entry that has become wanted, and queues it.
-func (p *Pool[P, K]) nowWanted(i uint32) {
-	e := &p.entries[i]
-	c := &p.classes[e.class]
-	c.stats.Wanted++
-	c.added++
-	if !e.queued {
-		e.queued = true
-		c.ready.push(i)
+// takeOff begins the flight of a key that has left the heap of its class, or waits
+// there no more.
+func (p *Pool[P, K]) takeOff(i uint32) *flight[P, K] {
+	s := p.keys.slot(i)
+	p.leaveState(s)
+	f := flight[P, K]{rank: s.order}
+	if n := len(p.landed); n > 0 {
+		s.order = int64(p.landed[n-1])
+		p.landed = p.landed[:n-1]
+		p.flights[s.order] = f
+	} else {
+		s.order = int64(len(p.flights))
+		p.flights = append(p.flights, f)
 	}
+	return &p.flights[s.order]
 }
 
-func (p *Pool[P, K]) forget(i uint32) {
-	e := &p.entries[i]
-	p.leaveState(e)
-	delete(p.index, e.key)
-	*e = entry[P, K]{queued: e.queued}
-	if !e.queued {
-		p.unused = append(p.unused, i)
+// endFlight gives the place of a flight back.
+func (p *Pool[P, K]) endFlight(s *slot[K]) {
+	p.flights[s.order] = flight[P, K]{}
+	p.landed = append(p.landed, uint32(s.order))
+}
+
+// land makes a key that nobody is asked for any more, and that is counted nowhere,
+// wanted again; or forgets it, if it was not to be.
+func (p *Pool[P, K]) land(i uint32) {
+	s := p.keys.slot(i)
+	f := p.flights[s.order]
+	p.endFlight(s)
+	if f.last {
+		p.keys.remove(i)
+		p.keys.release(i)
+		return
 	}
+	p.makeWanted(i, f.rank)
 }
 
-// unqueue notes that a slot has left the wanted heap. A slot that was forgotten
-// while it stood there can be used again only now.
-func (p *Pool[P, K]) unqueue(i uint32) {
-	p.entries[i].queued = false
-	if p.entries[i].state == free {
-		p.unused = append(p.unused, i)
-	}
-}
-
-// leaveState takes an entry out of the counts of its present state.
-func (p *Pool[P, K]) leaveState(e *entry[P, K]) {
-	s := &p.classes[e.class].stats
-	switch e.state {
+// leaveState takes a slot out of the counts of its present state.
+func (p *Pool[P, K]) leaveState(s *slot[K]) {
+	stats := &p.classes[s.class].stats
+	switch s.state {
 	case wanted:
-		s.Wanted--
+		stats.Wanted--
 	case inFlight:
-		s.InFlight--
+		stats.InFlight--
 	case held:
-		s.Held--
-		p.bytesHeld -= e.size
+		stats.Held--
+		p.bytesHeld -= p.flights[s.order].size
 	}
 }
 
-// peekReady returns the wanted slot of a class that has the lowest rank.
-func (p *Pool[P, K]) peekReady(c *class) (uint32, bool) {
+// peekReady returns the wanted slot of a class that has the lowest rank, 0 if there is
+// none.
+func (p *Pool[P, K]) peekReady(c *class) uint32 {
 	for c.ready.len() > 0 {
 		i := c.ready.peek()
-		if p.entries[i].state == wanted {
-			return i, true
+		if p.keys.slot(i).state == wanted {
+			return i
 		}
-		c.ready.pop()
-		p.unqueue(i)
+		p.keys.release(c.ready.pop())
 	}
-	return 0, false
+	return 0
 }
 
-// popReady removes it.
-func (p *Pool[P, K]) popReady(c *class) {
-	p.unqueue(c.ready.pop())
-}
-
-// pushReady undoes popReady.
-func (p *Pool[P, K]) pushReady(c *class, i uint32) {
-	p.entries[i].queued = true
-	c.ready.push(i)
-}
-
-// sizeOf is what an entry is expected to weigh.
-func (p *Pool[P, K]) sizeOf(e *entry[P, K]) int64 {
-	if e.size > 0 {
-		return e.size
+// sizeOf is what a key is expected to weigh.
+func (p *Pool[P, K]) sizeOf(s *slot[K]) int64 {
+	if s.size > 0 {
+		return int64(s.size) * sizeUnit
 	}
-	return int64(p.classes[e.class].meanSize) + 1
+	return int64(p.classes[s.class].meanSize) + 1
 }
 
-// drop takes a request off an entry and reports whether it was on it. An
-// entry that nobody is asked for any more is wanted again.
+// slotOf returns the slot of a key of a request, 0 if it is not known any more.
+func (p *Pool[P, K]) slotOf(r *request[P, K], k int) uint32 {
+	if i := r.slots[k]; p.keys.has(i, r.keys[k]) {
+		return i
+	}
+	return p.keys.find(r.keys[k])
+}
+
+// drop takes a request off a key and reports whether it was on it. A key that nobody is
+// asked for any more is wanted again.
 func (p *Pool[P, K]) drop(i uint32, r *request[P, K]) bool {
-	e := &p.entries[i]
-	if e.state != inFlight {
+	s := p.keys.slot(i)
+	if s.state != inFlight {
 		return false
 	}
+	f := &p.flights[s.order]
 	switch r {
-	case e.holders[0]:
-		e.holders[0], e.holders[1] = e.holders[1], nil
-	case e.holders[1]:
-		e.holders[1] = nil
+	case f.holders[0]:
+		f.holders[0], f.holders[1] = f.holders[1], nil
+	case f.holders[1]:
+		f.holders[1] = nil
 	default:
 		return false
 	}
-	if e.holders[0] == nil {
-		p.classes[e.class].stats.InFlight--
-		p.makeWanted(i)
+	if f.holders[0] == nil {
+		p.leaveState(s)
+		p.land(i)
 	}
 	return true
-}
-
-// CancelWanted forgets all keys of a class that are wanted. What is in flight is paid
-// for: it is taken when it comes, and forgotten if it does not. What is held stays until
-// Done or Reject. Whoever rests because he had nothing of it rests no more.
-func (p *Pool[P, K]) CancelWanted(class Class) {
-	for i := range p.entries {
-		e := &p.entries[i]
-		switch {
-		case e.class != class || e.state == free:
-		case e.state == wanted:
-			p.forget(uint32(i))
-		default:
-			e.last = true
-		}
-	}
-	for _, pr := range p.order {
-		s := &pr.services[class]
-		s.empty, s.restUntil = 0, time.Time{}
-	}
 }

@@ -419,56 +419,6 @@ func TestOneRequestAtATime(t *testing.T) {
 	}
 }
 
-// BenchmarkScheduler measures what the pool costs for each block, with as many
-// keys in it as the name says and sixteen peers.
-func BenchmarkScheduler(b *testing.B) {
-	for _, size := range []int{10_000, 1_000_000} {
-		b.Run(map[int]string{10_000: "pool=1e4", 1_000_000: "pool=1e6"}[size], func(b *testing.B) {
-			p := pool.New[int, [32]byte](pool.Config{})
-			now := time.Unix(1_409_400_000, 0)
-			key := func(n int) (k [32]byte) {
-				for i := range 8 {
-					k[i] = byte(n >> (8 * i))
-				}
-				return k
-			}
-			next := 0
-			for range 16 {
-				p.Join(now, next, blocks)
-				next++
-			}
-			next = 0
-			want := func() { p.Want(blocks, key(next), int64(next), 0); next++ }
-			for range size {
-				want()
-			}
-			var queue []pool.Request[int, [32]byte]
-			var items []pool.Item[[32]byte]
-			done := 0
-			for b.Loop() {
-				for done <= 0 {
-					p.Expire(now)
-					queue = append(queue, p.Reserve(now)...)
-					r := queue[0]
-					queue = queue[1:]
-					now = now.Add(time.Duration(len(r.Keys)) * time.Microsecond)
-					items = items[:0]
-					for _, k := range r.Keys {
-						items = append(items, pool.Item[[32]byte]{Key: k, Size: 600})
-					}
-					p.Deliver(now, r.Peer, r.ID, items, true)
-					for _, it := range items {
-						p.Done(it.Key)
-						want()
-					}
-					done += len(items)
-				}
-				done--
-			}
-		})
-	}
-}
-
 // hedged brings a script to where key 9 is asked of two peers, and returns their names,
 // the slower one first.
 func hedged(t *testing.T) (s *script, slow, fast string) {

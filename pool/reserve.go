@@ -107,8 +107,7 @@ func (p *Pool[P, K]) choose(now time.Time, pr *peer[P, K]) (best Class, why Why)
 			}
 			continue
 		}
-		i, _ := p.peekReady(c)
-		if rank := p.entries[i].rank; why != WhyUnknown || rank < lowest {
+		if rank := p.keys.slot(p.peekReady(c)).order; why != WhyUnknown || rank < lowest {
 			best, why, lowest = Class(n), WhyUnknown, rank
 		}
 	}
@@ -219,46 +218,42 @@ func (p *Pool[P, K]) fill(now time.Time, pr *peer[P, K], class Class, maxKeys in
 		bytes   int64
 	)
 	for len(keys) < maxKeys {
-		i, ok := p.peekReady(c)
-		if !ok {
+		i := p.peekReady(c)
+		if i == 0 {
 			break
 		}
-		e := &p.entries[i]
-		if pr.isLacking(e.key, now) {
-			p.popReady(c)
-			skipped = append(skipped, i)
+		key := p.keys.slot(i).key
+		if pr.isLacking(key, now) {
+			skipped = append(skipped, c.ready.pop())
 			continue
 		}
-		size := p.sizeOf(e)
+		size := p.sizeOf(p.keys.slot(i))
 		if len(keys) > 0 && bytes+size > maxBytes {
 			break
 		}
-		p.popReady(c)
-		keys = append(keys, e.key)
-		slots = append(slots, i)
+		keys = append(keys, key)
+		slots = append(slots, c.ready.pop())
 		bytes += size
 	}
 	for _, i := range skipped {
-		p.pushReady(c, i)
+		c.ready.push(i)
 	}
 	if len(keys) == 0 {
 		return Request[P, K]{}, false
 	}
-	r := p.open(now, pr, class, keys, bytes)
+	r := p.open(now, pr, class, keys, slots, bytes)
 	for _, i := range slots {
-		e := &p.entries[i]
-		e.state = inFlight
-		e.holders[0] = r
+		p.takeOff(i).holders[0] = r
+		p.keys.slot(i).state = inFlight
 	}
-	c.stats.Wanted -= len(keys)
 	c.stats.InFlight += len(keys)
 	return r.request(), true
 }
 
 // open books a request for a peer and sets its deadline.
-func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], class Class, keys []K, bytes int64) *request[P, K] {
+func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], class Class, keys []K, slots []uint32, bytes int64) *request[P, K] {
 	p.nextID++
-	r := &request[P, K]{id: p.nextID, peer: pr, class: class, keys: keys, bytes: bytes, sent: now}
+	r := &request[P, K]{id: p.nextID, peer: pr, class: class, keys: keys, slots: slots, bytes: bytes, sent: now}
 	if pr.rate > 0 && !pr.late {
 		r.finish = pr.finishOf(now, bytes, 0)
 		wait := time.Duration(deadlineFactor*float64(r.finish.Sub(now))) + 4*pr.dev
