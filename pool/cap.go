@@ -34,13 +34,18 @@ func (p *Pool[P, K]) busyWhy() Why {
 	return WhyTransferring
 }
 
-// capWait is the least time for a request of so many bytes: everything that is in
-// flight may pass through the cap before it.
-func (p *Pool[P, K]) capWait(bytes int64) time.Duration {
+// capTime is how long so many bytes more take to pass through the cap, behind
+// everything that is in flight.
+func (p *Pool[P, K]) capTime(bytes int64) time.Duration {
 	if p.cfg.Cap <= 0 {
 		return 0
 	}
-	return time.Duration(deadlineFactor * float64(p.cfg.Cap.duration(p.bytesInFlight+bytes)))
+	return p.cfg.Cap.duration(p.bytesInFlight + bytes)
+}
+
+// capWait is the least time that a request of so many bytes gets.
+func (p *Pool[P, K]) capWait(bytes int64) time.Duration {
+	return time.Duration(deadlineFactor * float64(p.capTime(bytes)))
 }
 
 // full says what keeps a peer from being asked for more although its own pipe has

@@ -118,7 +118,7 @@ func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Ti
 				continue
 			}
 			size := p.sizeOf(p.keys.slot(i))
-			sooner := to.finishOf(now, m.bytes+size, 0).Sub(now)
+			sooner := max(to.finishOf(now, m.bytes+size, 0).Sub(now), p.capTime(m.bytes+size))
 			if len(m.keys) == maxKeys || m.bytes+size > maxBytes ||
 				float64(sooner) > hedgeGain*float64(left) || left-sooner < hedgeMin {
 				m.unfit = false
