@@ -155,11 +155,24 @@ func (c *Config) window() int {
 	return 32 << 10
 }
 
+// hashesPerRequest returns how many hashes are asked for at once.
+func (c *Config) hashesPerRequest() int {
+	if c.Pool.Cap <= 0 {
+		return mostHashes
+	}
+	return int(min(max(float64(c.Pool.Cap)*hashShare.Seconds()/33, leastHashes), mostHashes))
+}
+
 // The limits of the loop.
 const (
-	// hashesPerRequest: as many as a server of ours gives (A9). Servers of
-	// 2014 give less, which costs round trips and nothing else.
-	hashesPerRequest = 8192
+	// mostHashes is how many hashes are asked for at once: as many as a server of
+	// ours gives (A9). Servers of 2014 give less, which costs round trips and
+	// nothing else.
+	mostHashes = 8192
+
+	// hashShare is how long hashes may keep a cap of the pool busy at once: what
+	// is in flight besides waits behind them, and is due in about a second.
+	hashShare = 250 * time.Millisecond
 
 	// hashTimeout is how long a peer has for an answer with hashes before it is
 	// asked again (A16), and hashPatience how long we wait for it before somebody

@@ -103,7 +103,7 @@ func (l *loop) openPlan(source *peerState) error {
 	l.plan.unproven = source != nil && source.unproven
 	l.beginTurn()
 	l.settle = false
-	l.plan.patience, l.plan.batch = hashPatience, hashesPerRequest
+	l.plan.patience, l.plan.batch = hashPatience, l.cfg.hashesPerRequest()
 	l.vouch.Store(0)
 	for from := uint64(0); from < sp.Len && len(l.cfg.Checkpoints) > 0 && !l.plan.checkpoint; from += scanRun {
 		hashes, err := l.store.PlanHashes(nil, from, min(from+scanRun, sp.Len))
@@ -286,7 +286,7 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 		l.probeBatch(p.Len, hashes[:n])
 		p.last = hashes[n-1]
 		p.Len += uint64(n)
-		p.patience, p.batch = hashPatience, min(2*p.batch, hashesPerRequest)
+		p.patience, p.batch = hashPatience, min(2*p.batch, l.cfg.hashesPerRequest())
 		p.probing = false
 		for _, q := range l.order {
 			q.refused = false

@@ -2,7 +2,9 @@ package node
 
 import (
 	"fmt"
+	"math"
 	"net"
+	"sort"
 
 	"github.com/shoalnet/shoal/peer"
 	"github.com/shoalnet/shoal/pool"
@@ -29,8 +31,8 @@ const (
 	minTransit = 12 << 20
 	maxTransit = 96 << 20
 
-	// maxSessions bounds the connections of both directions, whatever the memory:
-	// a few dozen peers fill any link.
+	// maxSessions bounds the connections of both directions if nothing else is
+	// said, whatever the memory: a few dozen peers fill any link.
 	minSessions = 4
 	maxSessions = 64
 
@@ -50,25 +52,49 @@ type budget struct {
 	pool     pool.Config
 }
 
+// transit is how much of the memory is for blocks between the wire and the disk.
+func transit(memory int64) int64 {
+	return min(max((memory-fixedMemory)/8, minTransit), maxTransit)
+}
+
+// RoomFor returns how many peers fit into so much memory at their worst.
+func RoomFor(memory int64) int {
+	return int(max(0, memory-fixedMemory-transit(memory)) / peer.Memory)
+}
+
+// MemoryFor returns how much memory it takes to have so many peers. It is a whole
+// number of MiB.
+func MemoryFor(peers int) int64 {
+	n := sort.Search(math.MaxInt32, func(mib int) bool { return RoomFor(int64(mib)<<20) >= peers })
+	return max(int64(n)<<20, MinMemory)
+}
+
 // divide divides the memory of a node. What is set in the given limits of the pool
 // stays. The rest of the memory goes to sessions at their worst; they are mostly
-// far from it.
-func divide(memory int64, limits pool.Config) (budget, error) {
+// far from it. If a number of peers is given, there must be room for them.
+func divide(memory int64, peers int, limits pool.Config) (budget, error) {
 	if memory == 0 {
 		memory = DefaultMemory
 	}
 	if memory < MinMemory {
 		return budget{}, fmt.Errorf("node: %d MiB of memory are too little: it takes %d MiB", memory>>20, MinMemory>>20)
 	}
-	rest := memory - fixedMemory
-	transit := min(max(rest/8, minTransit), maxTransit)
+	room := RoomFor(memory)
+	switch {
+	case peers < 0:
+		return budget{}, fmt.Errorf("node: there cannot be %d peers", peers)
+	case peers > room:
+		return budget{}, fmt.Errorf("node: %d MiB of memory have room for %d peers: %d take %d MiB", memory>>20, room, peers, MemoryFor(peers)>>20)
+	case peers == 0:
+		peers = min(room, maxSessions)
+	}
 	if limits.TotalBytes == 0 {
-		limits.TotalBytes = transit * 2 / 3
+		limits.TotalBytes = transit(memory) * 2 / 3
 	}
 	if limits.HeldBytes == 0 {
-		limits.HeldBytes = transit / 3
+		limits.HeldBytes = transit(memory) / 3
 	}
-	return budget{sessions: int(min((rest-transit)/peer.Memory, maxSessions)), pool: limits}, nil
+	return budget{sessions: peers, pool: limits}, nil
 }
 
 // crowd counts accepted connections by address.

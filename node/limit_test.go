@@ -13,17 +13,25 @@ import (
 func TestDivide(t *testing.T) {
 	for _, c := range []struct {
 		memory   int64
+		peers    int // asked for
 		sessions int // 0: an error
 	}{
-		{MinMemory - 1, 0},
-		{MinMemory, minSessions},
-		{512 << 20, 14},
-		{0, 42},
-		{2 << 30, maxSessions},
-		{1 << 40, maxSessions},
-		{-1, 0},
+		{MinMemory - 1, 0, 0},
+		{MinMemory, 0, minSessions},
+		{512 << 20, 0, 14},
+		{0, 0, 42},
+		{2 << 30, 0, maxSessions},
+		{1 << 40, 0, maxSessions},
+		{-1, 0, 0},
+		{0, 42, 42},
+		{0, 43, 0},
+		{0, 1, 1},
+		{0, -1, 0},
+		{MemoryFor(256), 256, 256},
+		{MemoryFor(256) - 1<<20, 256, 0},
+		{MemoryFor(1), 1, 1},
 	} {
-		b, err := divide(c.memory, pool.Config{})
+		b, err := divide(c.memory, c.peers, pool.Config{})
 		if (err == nil) != (c.sessions > 0) || b.sessions != c.sessions {
 			t.Errorf("%d MiB: %d sessions, %v; want %d", c.memory>>20, b.sessions, err, c.sessions)
 			continue
@@ -39,7 +47,7 @@ func TestDivide(t *testing.T) {
 			t.Errorf("%d MiB: the parts may take %d MiB together", memory>>20, sum>>20)
 		}
 	}
-	if b, err := divide(0, pool.Config{TotalBytes: 1, HeldBytes: 2}); err != nil || b.pool.TotalBytes != 1 || b.pool.HeldBytes != 2 {
+	if b, err := divide(0, 0, pool.Config{TotalBytes: 1, HeldBytes: 2}); err != nil || b.pool.TotalBytes != 1 || b.pool.HeldBytes != 2 {
 		t.Errorf("limits that are set have become %+v, %v", b.pool, err)
 	}
 }

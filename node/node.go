@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -33,6 +34,13 @@ type Config struct {
 	// Memory is how many bytes the node may use; 0 means DefaultMemory. It
 	// decides how many peers there may be. Less than MinMemory is an error.
 	Memory int64
+	// MaxPeers is how many peers there may be, of those that we dial and those
+	// that dial us together; 0: as many as Memory has room for, up to 64. More
+	// than there is room for ([RoomFor]) is an error.
+	MaxPeers int
+	// Download and Upload are how many bytes a second all sessions together may
+	// receive and send; 0: any number. The least is [MinRate].
+	Download, Upload int64
 	// Pool holds the limits of the downloader's work pool. Those of its bytes
 	// follow from Memory if they are zero.
 	Pool pool.Config
@@ -67,6 +75,9 @@ type Banned struct{ Standing }
 
 // NoChain: a peer that is connected does not serve a chain.
 type NoChain struct{ Addr string }
+
+// MinRate is the least that Config.Download and Config.Upload can be.
+const MinRate = peer.MinThrottle
 
 // The times of a node.
 const (
@@ -115,9 +126,18 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.mu.ids = make(map[wire.NodeID]*peer.Session)
 	n.mu.crowd = make(crowd)
-	if n.budget, err = divide(cfg.Memory, cfg.Pool); err != nil {
+	if n.budget, err = divide(cfg.Memory, cfg.MaxPeers, cfg.Pool); err != nil {
 		return nil, err
 	}
+	down, err := throttle("download", cfg.Download)
+	if err != nil {
+		return nil, err
+	}
+	up, err := throttle("upload", cfg.Upload)
+	if err != nil {
+		return nil, err
+	}
+	n.budget.pool.Cap = pool.BytesPerSec(cfg.Download)
 	if n.memory, err = loadStandings(cfg.Store); err != nil {
 		return nil, err
 	}
@@ -133,6 +153,7 @@ func New(cfg Config) (*Node, error) {
 			return peer.Status{TD: h.TD, Head: h.Hash}
 		},
 		Hashes: chain.HashesOf, Chain: served{cfg.Store}, Handler: (*handler)(n), Admit: n.admit, Logger: n.log,
+		Download: down, Upload: up,
 	}
 	// Nobody checks who a node is: the id only tells one from another.
 	rand.Read(n.session.Node[:])
@@ -142,6 +163,17 @@ func New(cfg Config) (*Node, error) {
 		}
 	}
 	return n, nil
+}
+
+// throttle returns the throttle of one direction, nil if there is none.
+func throttle(direction string, perSec int64) (*peer.Throttle, error) {
+	switch {
+	case perSec == 0:
+		return nil, nil
+	case perSec < MinRate:
+		return nil, fmt.Errorf("node: %d bytes a second are too little for the %s: it takes %d", perSec, direction, MinRate)
+	}
+	return peer.NewThrottle(perSec), nil
 }
 
 func (c *Config) emit(e any) {

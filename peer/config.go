@@ -36,6 +36,9 @@ type Config struct {
 	// are still to be checked. A session that it admits may therefore end
 	// without Joined.
 	Admit func(*Session) error
+	// Upload and Download bound what all sessions with them send and receive
+	// together; nil: nothing does. What waits for them is nobody's silence.
+	Upload, Download *Throttle
 	// Logger is silent if nil.
 	Logger *slog.Logger
 
@@ -128,6 +131,9 @@ type Answer struct {
 const (
 	// serveHashes is the most hashes of one answer (A9): 270 kB.
 	serveHashes = wire.MaxHashes
+	// leastHashes is the least that a throttle makes of it: fewer would be a round
+	// trip for each few kilobytes of a walk.
+	leastHashes = 256
 	// serveBlocks and serveBytes bound one answer with blocks (A9). It may go
 	// over the bytes by its first block: at least one is always sent.
 	serveBlocks = 1024

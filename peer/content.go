@@ -150,12 +150,12 @@ func (s *Session) answerContent(m wire.GetContent) (wire.Message, error) {
 	for a := range m.All() {
 		addrs = append(addrs, a)
 	}
-	sent, left := false, len(addrs)
+	sent, left, room := false, len(addrs), s.cfg.Upload.answerBytes(serveBytes)
 	err := source.Payloads(addrs, func(p []byte) bool {
 		if len(p) > maxPayload {
 			p = nil
 		}
-		if sent && len(p) > 0 && len(answer.Payloads)+len(p) > serveBytes { // X6
+		if sent && len(p) > 0 && len(answer.Payloads)+len(p) > room { // X6
 			return false
 		}
 		sent = sent || len(p) > 0

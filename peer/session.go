@@ -35,7 +35,7 @@ type Session struct {
 	// do not change.
 	born    time.Time
 	waiting atomic.Int64 // since when the reader waits for bytes; negative while it does not
-	moved   atomic.Int64 // when a write was over that had to wait for the other side
+	moved   atomic.Int64 // when a write was over that had to wait for the other side, or for the throttle
 
 	wake chan struct{} // one slot; filled when there is something to write
 
@@ -79,13 +79,19 @@ func New(conn net.Conn, inbound bool, cfg *Config) *Session {
 }
 
 // watchedReader notes since when the reader waits: as long as bytes come, a peer
-// is alive, and while a handler keeps us from reading, its silence is ours.
+// is alive, and while a handler or the throttle keeps us from reading, its silence is
+// ours. What the throttle has not let through yet has not come.
 type watchedReader struct{ s *Session }
 
 func (r watchedReader) Read(p []byte) (int, error) {
+	throttle := r.s.cfg.Download
 	r.s.waiting.Store(int64(time.Since(r.s.born)))
-	defer r.s.waiting.Store(-1)
-	return r.s.conn.Read(p)
+	n, err := r.s.conn.Read(p[:throttle.part(len(p))])
+	r.s.waiting.Store(-1)
+	if n > 0 {
+		throttle.pass(r.s.ctx, n)
+	}
+	return n, err
 }
 
 // silence is how long nothing has moved.
@@ -103,14 +109,19 @@ func (s *Session) silence() time.Duration {
 type pacedWriter struct{ s *Session }
 
 func (w pacedWriter) Write(p []byte) (n int, err error) {
+	throttle := w.s.cfg.Upload
 	for len(p) > 0 && err == nil {
+		part := throttle.part(min(len(p), writePart))
+		if throttle.pass(w.s.ctx, part) {
+			w.s.moved.Store(int64(time.Since(w.s.born))) // that it was quiet is our doing
+		}
 		begun := time.Now()
 		w.s.conn.SetWriteDeadline(begun.Add(writeTimeout))
 		if w.s.ctx.Err() != nil {
 			w.s.conn.SetWriteDeadline(w.s.over())
 		}
 		var m int
-		m, err = w.s.conn.Write(p[:min(len(p), writePart)])
+		m, err = w.s.conn.Write(p[:part])
 		n, p = n+m, p[m:]
 		if err == nil && time.Since(begun) >= slowWrite {
 			w.s.moved.Store(int64(time.Since(w.s.born)))
@@ -233,7 +244,7 @@ func (s *Session) close(cause error, writer *sync.WaitGroup) {
 	}
 	s.conn.SetReadDeadline(s.over())
 	var drain sync.WaitGroup
-	drain.Go(func() { io.Copy(io.Discard, s.conn) })
+	drain.Go(func() { io.Copy(io.Discard, watchedReader{s}) })
 	writer.Wait()
 	if s.out.Write(wire.Disconnect{Reason: reasonFor(cause)}) == nil {
 		if c, ok := s.conn.(interface{ CloseWrite() error }); ok && c.CloseWrite() == nil {

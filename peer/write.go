@@ -134,7 +134,8 @@ func (s *Session) next() (wire.Message, bool, error) {
 func (s *Session) answer(request wire.Message) (wire.Message, error) {
 	switch r := request.(type) {
 	case wire.GetBlockHashes:
-		hashes, err := s.cfg.Chain.AppendAncestors(nil, r.Start, int(min(r.Max, serveHashes)))
+		most := max(s.cfg.Upload.answerBytes(33*serveHashes)/33, leastHashes)
+		hashes, err := s.cfg.Chain.AppendAncestors(nil, r.Start, int(min(r.Max, uint64(most))))
 		if err != nil {
 			return nil, fmt.Errorf("peer: serving hashes: %w", err)
 		}
@@ -145,7 +146,7 @@ func (s *Session) answer(request wire.Message) (wire.Message, error) {
 		return wire.BlockHashes{HashList: list}, nil
 	case wire.GetBlocks:
 		hashes := slices.AppendSeq(make([]common.Hash, 0, r.Len()), r.All())
-		blocks, err := s.cfg.Chain.AppendBlocks(nil, hashes, serveBlocks, serveBytes)
+		blocks, err := s.cfg.Chain.AppendBlocks(nil, hashes, serveBlocks, s.cfg.Upload.answerBytes(serveBytes))
 		if err != nil {
 			return nil, fmt.Errorf("peer: serving blocks: %w", err)
 		}

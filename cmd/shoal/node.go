@@ -26,7 +26,7 @@ const defaultPort = "30303"
 func newNode() *cobra.Command {
 	o := &options{}
 	seals := &sealOptions{}
-	memory := &memoryOption{}
+	limits := &limitOptions{}
 	var listen string
 	var peers []string
 	cmd := &cobra.Command{
@@ -50,7 +50,7 @@ named. The address that it listens on is printed on standard output as the line
 				return err
 			}
 			var cfg node.Config
-			if err := memory.configure(&cfg); err != nil {
+			if err := limits.configure(&cfg); err != nil {
 				return err
 			}
 			st, net, err := o.open(ui.Logger)
@@ -93,7 +93,7 @@ named. The address that it listens on is printed on standard output as the line
 	}
 	o.add(cmd)
 	seals.add(cmd)
-	memory.add(cmd)
+	limits.add(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:"+defaultPort, "`address` to listen on; port 0 takes a free one")
 	cmd.Flags().StringArrayVar(&peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
 	return cmd
@@ -102,7 +102,7 @@ named. The address that it listens on is printed on standard output as the line
 func newSync() *cobra.Command {
 	o := &options{}
 	seals := &sealOptions{}
-	memory := &memoryOption{}
+	limits := &limitOptions{}
 	var peers []string
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -128,7 +128,7 @@ that cannot be reached does not matter as long as another one can.`,
 				return usage("--timeout %v: want a positive time, such as 90s or 2h", timeout)
 			}
 			var cfg node.Config
-			if err := memory.configure(&cfg); err != nil {
+			if err := limits.configure(&cfg); err != nil {
 				return err
 			}
 			st, net, err := o.open(ui.Logger)
@@ -162,7 +162,7 @@ that cannot be reached does not matter as long as another one can.`,
 	}
 	o.add(cmd)
 	seals.add(cmd)
-	memory.add(cmd)
+	limits.add(cmd)
 	cmd.Flags().StringArrayVar(&peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this `time`, such as 90s or 2h (default: never)")
 	return cmd
