@@ -146,3 +146,47 @@ func TestCancellingAClassLeavesTheOthers(t *testing.T) {
 		t.Fatalf("%d keys are left, %d blocks, %d chunks", s.pool.Len(), s.pool.Wanted(blocks), s.pool.Wanted(chunks))
 	}
 }
+
+// TestAPeerThatSaysWhatItLacksIsNotAskedAgain: nor is it taken for one that answers
+// little at a time, or for one that has nothing.
+func TestAPeerThatSaysWhatItLacksIsNotAskedAgain(t *testing.T) {
+	s := newScript(t, pool.Config{}, "half")
+	s.want(0, 3)
+	s.measured("half")
+	s.want(10, 12)
+	s.wantKeys(s.reserve()["half"], 10, 11)
+	s.wait(10 * time.Millisecond)
+	verdicts := s.pool.Deliver(s.now, "half", s.open["half"][0].ID, []pool.Item[int]{{Key: 10, Size: 1000}, {Key: 11, Absent: true}}, true)
+	if want := []pool.Verdict{pool.Useful, pool.Lacking}; !slices.Equal(verdicts, want) {
+		t.Errorf("verdicts %v, want %v", verdicts, want)
+	}
+	delete(s.open, "half")
+	if got := s.reserve(); len(got) != 0 {
+		t.Fatalf("asked again for %v", got)
+	}
+	s.want(20, 22)
+	s.wantKeys(s.reserve()["half"], 20, 21)
+	s.pool.Join(s.now, "other", blocks)
+	s.wantKeys(s.reserve()["other"], 11)
+}
+
+// TestABlockIsABlockWhateverAFileSays: who lists the hash of a block among the chunks of
+// a file does not keep it from being fetched.
+func TestABlockIsABlockWhateverAFileSays(t *testing.T) {
+	s := newScript(t, pool.Config{})
+	s.pool.Want(chunks, 7, 1, 0)
+	s.pool.Join(s.now, "a", blocks)
+	if got := s.reserve(); len(got) != 0 {
+		t.Fatalf("asked for %v", got)
+	}
+	if !s.pool.Want(blocks, 7, 9, 0) {
+		t.Error("a block is known because a chunk of its name is wanted")
+	}
+	s.wantKeys(s.reserve()["a"], 7)
+	if s.pool.Want(chunks, 7, 1, 0) {
+		t.Error("a chunk is new although a block of its name is wanted")
+	}
+	if n := s.answer("a", 7); n != 1 || s.pool.Len() != 0 {
+		t.Errorf("%d useful, and %d keys are left", n, s.pool.Len())
+	}
+}

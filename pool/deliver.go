@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// Item is content that has arrived.
+// Item is content that has arrived, or the word of a peer that it does not have it.
 type Item[K comparable] struct {
-	Key  K
-	Size int // bytes
+	Key    K
+	Size   int // bytes; 0 if Absent
+	Absent bool
 }
 
 // Verdict is what the pool makes of an item.
@@ -22,6 +23,8 @@ const (
 	Duplicate
 	// Unrequested: this peer was never asked for it, and nobody wants it.
 	Unrequested
+	// Lacking: the item is absent.
+	Lacking
 )
 
 // Deliver takes what a peer has sent. The id is that of the request that the
@@ -30,7 +33,7 @@ const (
 // result has a verdict for each item and is valid until the next call.
 //
 // A short answer is not a lie. A peer is taken to lack a key only if its answer
-// is empty, or passes over the key and has a later one.
+// is empty, or says that the key is absent, or passes over it and has a later one.
 func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], closed bool) []Verdict {
 	verdicts := make([]Verdict, len(items))
 	pr := p.peers[name]
@@ -55,6 +58,10 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 			pos = asked + 1
 			last = max(last, asked)
 			answered++
+		}
+		if it.Absent {
+			verdicts[n] = Lacking
+			continue
 		}
 		var i uint32
 		if asked >= 0 {
@@ -98,7 +105,7 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 			continue
 		}
 		missing := p.drop(i, r) || (r.late && p.keys.slot(i).state != held)
-		if missing && (answered == 0 || k < last) {
+		if missing && (answered == 0 || k <= last) {
 			pr.lack(key, now)
 		}
 	}

@@ -127,10 +127,17 @@ func New[P, K comparable](cfg Config) *Pool[P, K] {
 // Want adds a key of a class, which must be below [MaxClasses]. Lower ranks are asked
 // for first, whatever their class; consecutive ranks travel together. The size in
 // bytes is a hint, 0 if nothing is known. A key that the pool knows already keeps its
-// class and state and takes the lower of the two ranks. Want reports whether the key
-// is new.
+// state and takes the lower of the two ranks. Want reports whether the key is new.
+//
+// A key is of one class, the lowest that it is wanted in. Content of two kinds does not
+// have the same key by chance: whoever names a block as a part of a file must not keep
+// the block from being fetched.
 func (p *Pool[P, K]) Want(class Class, key K, rank int64, size int) bool {
 	i := p.keys.find(key)
+	if i != 0 && class < p.keys.slot(i).class {
+		p.forget(i)
+		i = 0
+	}
 	if i == 0 {
 		p.queue(class, key, rank, hint(size))
 		return true
