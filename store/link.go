@@ -88,15 +88,16 @@ func (s *Store) Link(run []Link) (Move, error) {
 		return stay, fmt.Errorf("store: link: block %d %x does not follow block %d %x", run[0].Number, run[0].Hash, parent.Number, parent.Hash)
 	}
 	look := &s.mu.lookup
-	if err := look.find(s.db, Block, len(run), func(i int) *common.Hash { return &run[i].Hash }); err != nil {
+	unknown := s.known.unknown(run)
+	if err := look.find(s.db, Block, len(unknown), func(i int) *common.Hash { return &unknown[i].Hash }); err != nil {
 		return stay, err
 	}
-	for i := range run {
+	for i, l := range unknown {
 		if look.state[i] != held {
-			return stay, fmt.Errorf("store: link block %d %x: %w", run[i].Number, run[i].Hash, ErrNotFound)
+			return stay, fmt.Errorf("store: link block %d %x: %w", l.Number, l.Hash, ErrNotFound)
 		}
-		if n := look.places[i].number; n != run[i].Number {
-			return stay, fmt.Errorf("store: link: block %x was put as number %d, not %d", run[i].Hash, n, run[i].Number)
+		if n := look.places[i].number; n != l.Number {
+			return stay, fmt.Errorf("store: link: block %x was put as number %d, not %d", l.Hash, n, l.Number)
 		}
 	}
 	b := s.db.NewBatch()

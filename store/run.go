@@ -47,23 +47,16 @@ func (s *Store) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) 
 		return dst, err
 	}
 	defer s.gate.leave()
-	r := runs.Get().(*run)
-	*r = run{files: s.chain.files, buf: r.buf[:0]}
-	defer func() {
-		if cap(r.buf) <= keepRun {
-			runs.Put(r)
-		}
-	}()
+	r := s.openRun()
+	defer r.close()
 	start, n := len(dst), 0
 	for _, h := range hashes {
 		if n == most {
 			break
 		}
-		record, err := r.next(h)
-		if err == nil && record == nil {
-			if record, err = s.seek(r, h); errors.Is(err, ErrNotFound) {
-				continue
-			}
+		record, err := s.read(r, h)
+		if errors.Is(err, ErrNotFound) {
+			continue
 		}
 		if _, corrupt := errors.AsType[*CorruptError](err); corrupt {
 			s.log.Error("store: a block cannot be read", "err", err)
@@ -80,6 +73,51 @@ func (s *Store) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) 
 		n++
 	}
 	return dst, nil
+}
+
+// Each calls visit with the raw bytes of blocks, in the order of the hashes. It ends at
+// the first error, which is that of visit, ErrNotFound for a block that is not held, or
+// a *CorruptError for one that cannot be read any more. The bytes are valid during the
+// call of visit.
+func (s *Store) Each(hashes []common.Hash, visit func(raw []byte) error) error {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	r := s.openRun()
+	defer r.close()
+	for _, h := range hashes {
+		record, err := s.read(r, h)
+		if err != nil {
+			return err
+		}
+		s.known.add(h, recordNumber(record))
+		if err := visit(record[recordHeader:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) openRun() *run {
+	r := runs.Get().(*run)
+	*r = run{files: s.chain.files, buf: r.buf[:0]}
+	return r
+}
+
+func (r *run) close() {
+	if cap(r.buf) <= keepRun {
+		runs.Put(r)
+	}
+}
+
+// read returns the record of a block, which is valid until the next call.
+func (s *Store) read(r *run, h common.Hash) ([]byte, error) {
+	record, err := r.next(h)
+	if err == nil && record == nil {
+		record, err = s.seek(r, h)
+	}
+	return record, err
 }
 
 // seek finds a block by the index.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -147,4 +148,76 @@ func BenchmarkAppendBlocks(b *testing.B) {
 	b.ReportMetric(1024/quick(run), "blocks/s")
 	b.ReportMetric(quick(single)/quick(run), "xsingle")
 	b.ReportMetric(0, "ns/op")
+}
+
+// TestEach reads blocks in order, up to one that is not held, or until the caller
+// has had enough.
+func TestEach(t *testing.T) {
+	fs := vfs.NewMem()
+	s := openTest(t, "data", Options{FS: fs, SegmentSize: 100 << 10})
+	blocks := branch(genesisLink(), 1, 1000, 10)
+	mustPut(t, s, blocks[:900], 900)
+	var hashes []common.Hash
+	for i := range blocks {
+		hashes = append(hashes, blocks[i].Hash)
+	}
+	read := func(hashes []common.Hash, most int) (n int, err error) {
+		enough := errors.New("enough")
+		err = s.Each(hashes, func(raw []byte) error {
+			if n == most {
+				return enough
+			}
+			if !bytes.Equal(raw, blocks[n].Raw) {
+				t.Fatalf("block %d is not what was put", n)
+			}
+			n++
+			return nil
+		})
+		if errors.Is(err, enough) {
+			err = nil
+		}
+		return n, err
+	}
+	if n, err := read(hashes[:900], 900); n != 900 || err != nil {
+		t.Fatalf("%d blocks, %v; want all", n, err)
+	}
+	if n, err := read(hashes, 1000); n != 900 || !errors.Is(err, ErrNotFound) {
+		t.Fatalf("%d blocks, %v; want those that are held", n, err)
+	}
+	if n, err := read(hashes, 7); n != 7 || err != nil {
+		t.Fatalf("%d blocks, %v; want as many as wanted", n, err)
+	}
+}
+
+// TestLinkWithoutLooking: what was put or read a moment ago is linked without a look
+// into the index, everything else with one, and nothing else is.
+func TestLinkWithoutLooking(t *testing.T) {
+	blocks := branch(genesisLink(), 1, 300, 10)
+	links := make([]Link, len(blocks))
+	for i := range blocks {
+		links[i] = blocks[i].link
+	}
+	s := openTest(t, t.TempDir(), Options{})
+	mustPut(t, s, blocks[:200], 200)
+	if got := s.known.unknown(links[:200]); len(got) != 0 {
+		t.Errorf("%d blocks that were just put are not known", len(got))
+	}
+	wrong := slices.Clone(links[:1])
+	wrong[0].Number++
+	if got := s.known.unknown(wrong); len(got) != 1 {
+		t.Error("a block is known under a number that it was not put with")
+	}
+	s.known = known{} // as if many others had come
+	if got := s.known.unknown(links[:200]); len(got) != 200 {
+		t.Errorf("%d blocks are unknown, want all", len(got))
+	}
+	if _, err := s.Link(links[:250]); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("linking blocks that are not held: %v", err)
+	}
+	if _, err := s.Link(links[:200]); err != nil {
+		t.Fatal(err)
+	}
+	if s.Head().Number != 200 {
+		t.Fatalf("head is %d", s.Head().Number)
+	}
 }

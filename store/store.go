@@ -112,9 +112,10 @@ type Store struct {
 	chain    *family // blocks and receipts
 	chunks   *family
 
-	head atomic.Pointer[Head]
-	plan atomic.Pointer[Plan] // nil: no plan
-	gate gate
+	head  atomic.Pointer[Head]
+	plan  atomic.Pointer[Plan] // nil: no plan
+	gate  gate
+	known known
 
 	// mu makes writers take turns. It is held across the I/O of a write: there
 	// is one log to append to, so there is nothing else a writer could do.
