@@ -22,8 +22,8 @@ type Block struct {
 // structure only: see [Network.CheckBlock] for what else must hold before the
 // block is accepted. Errors are *[FormatError].
 func ParseBlock(f Format, raw []byte) (*Block, error) {
-	b, err := parseBlock(f, raw)
-	if err != nil {
+	b := new(Block)
+	if err := b.parse(f, raw); err != nil {
 		return nil, err
 	}
 	b.Hash = Keccak256(b.Header.raw)
@@ -33,45 +33,52 @@ func ParseBlock(f Format, raw []byte) (*Block, error) {
 // ParseBlockAs is [ParseBlock] for a block whose hash is known, because [HashOf] has
 // returned it for the very same bytes: it is not computed again.
 func ParseBlockAs(f Format, hash common.Hash, raw []byte) (*Block, error) {
-	b, err := parseBlock(f, raw)
-	if err != nil {
+	b := new(Block)
+	if err := b.ReparseAs(f, hash, raw); err != nil {
 		return nil, err
 	}
-	b.Hash = hash
 	return b, nil
 }
 
-// parseBlock is ParseBlock without the hash.
-func parseBlock(f Format, raw []byte) (*Block, error) {
+// ReparseAs is [ParseBlockAs] into the memory of a block that nobody uses any more: for
+// those who look at many and keep none. After an error it is still nobody's.
+func (b *Block) ReparseAs(f Format, hash common.Hash, raw []byte) error {
+	err := b.parse(f, raw)
+	b.Hash = hash
+	return err
+}
+
+// parse is ParseBlock without the hash.
+func (b *Block) parse(f Format, raw []byte) error {
+	*b = Block{format: f, raw: raw}
 	content, rest, err := rlp.SplitList(raw)
 	if err != nil {
-		return nil, &FormatError{Item: "block", What: "not a canonical RLP list", Err: err}
+		return &FormatError{Item: "block", What: "not a canonical RLP list", Err: err}
 	}
 	if len(rest) > 0 {
-		return nil, &FormatError{Item: "block", What: "bytes after its end"}
+		return &FormatError{Item: "block", What: "bytes after its end"}
 	}
 	header, content, err := cutList(content, "header")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	b := &Block{format: f, raw: raw}
 	if err := parseHeader(f, header, &b.Header); err != nil {
-		return nil, err
+		return err
 	}
 	txs, content, err := cutList(content, "transactions")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if b.txs, _, err = rlp.SplitList(txs); err != nil {
-		return nil, &FormatError{Item: "transactions", What: "not a canonical RLP list", Err: err}
+		return &FormatError{Item: "transactions", What: "not a canonical RLP list", Err: err}
 	}
 	if b.uncles, content, err = cutList(content, "uncles"); err != nil {
-		return nil, err
+		return err
 	}
 	if len(content) > 0 {
-		return nil, &FormatError{Item: "block", What: "more than header, transactions and uncles: not a proof-of-work block"}
+		return &FormatError{Item: "block", What: "more than header, transactions and uncles: not a proof-of-work block"}
 	}
-	return b, nil
+	return nil
 }
 
 // cutList splits the list at the front of b, with its list header, off b.

@@ -42,14 +42,15 @@ func (frontier) header(fs *fields, h *Header) {
 		fs.fail("length", "a proof-of-work header has 15 items, or 16 since London", nil)
 		return
 	}
-	var bloom [types.BloomByteLength]byte
 	fs.fixed("parent hash", h.Parent[:])
 	fs.fixed("uncles hash", h.UnclesHash[:])
 	fs.fixed("coinbase", h.Coinbase[:])
 	fs.fixed("state root", h.StateRoot[:])
 	fs.fixed("transactions root", h.TxRoot[:])
 	fs.fixed("receipts root", h.ReceiptRoot[:])
-	fs.fixed("logs bloom", bloom[:])
+	if bloom := fs.bytes("logs bloom", types.BloomByteLength); fs.err == nil && len(bloom) != types.BloomByteLength {
+		fs.fail("logs bloom", "wrong length", nil)
+	}
 	fs.uint256("difficulty", &h.Difficulty)
 	h.Number = fs.uint64("number")
 	h.GasLimit = fs.uint64("gas limit")

@@ -64,12 +64,12 @@ func (a *admission) lead() uint64 {
 }
 
 // premature reports whether a block is from the future. That may be our clock's fault.
-func (l *loop) premature(b *chain.Block) bool {
+func (l *loop) premature(b *chain.Header) bool {
 	return b.Time > uint64(max(0, l.cfg.clock().Add(clockSlack).Unix()))
 }
 
 // plausible checks what a head block says of the length of its chain.
-func (l *loop) plausible(b *chain.Block) error {
+func (l *loop) plausible(b *chain.Header) error {
 	genesis, err := l.cfg.Network.GenesisBlock()
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (l *loop) probeBatch(from uint64, hashes []common.Hash) {
 
 // passed notes a probe that was found in its place, and judges the claim when all
 // of the list is known.
-func (l *loop) passed(b *chain.Block) error {
+func (l *loop) passed(b *chain.Header) error {
 	a := &l.plan.admission
 	if !a.probes[b.Hash] {
 		return nil

@@ -36,6 +36,7 @@ type Store interface {
 	Blocks() uint64
 	Has(common.Hash) (bool, error)
 	AppendRaw(dst []byte, hash common.Hash) ([]byte, error)
+	Each(hashes []common.Hash, visit func(raw []byte) error) error
 	Canonical(number uint64) (common.Hash, error)
 	Linked(common.Hash) (store.Link, bool, error)
 	Put([]store.Record) (int, error)
@@ -216,9 +217,16 @@ const (
 	// stuckTimeout is how long a chain may make no progress in any case.
 	stuckTimeout = 30 * time.Second
 
+	// inboxSlots is how many messages may wait for the loop, and how many it takes
+	// before it decides again. Each of them holds an answer of up to two megabytes, and
+	// is a few dozen microseconds of work.
+	inboxSlots = 16
+
 	// checkChunk is how many blocks a checker takes at once: enough to hide
-	// the handing over, few enough that all cores share one answer.
-	checkChunk = 64
+	// the handing over, few enough that all cores share one answer. A seal takes
+	// a thousand times as long as the rest: sealChunk of them are enough.
+	checkChunk = 32
+	sealChunk  = 8
 
 	// writeBytes bounds one write to the store. Each costs a sync, and a
 	// bigger one lets the checked blocks wait longer.

@@ -20,13 +20,15 @@ import (
 // [New], call [Downloader.Run], and tell it of peers and what they send with the
 // other methods, which are safe for concurrent use.
 type Downloader struct {
-	cfg   Config
-	inbox chan message  // many senders; never closed; a few slots against needless switches
-	fresh *recent       // blocks just stored, for the linker
-	later sync.Map      // hashes of probes whose seals are checked by the linker
-	plans atomic.Uint64 // counts the plans that were taken up or closed, for the linker
-	again atomic.Bool   // blocks of the plan may have been here before
-	vouch atomic.Uint64 // number of a trusted block in the plan, 0 if there is none
+	cfg    Config
+	inbox  chan message   // many senders; never closed; a few slots against needless switches
+	walks  chan message   // the same for hashes, which go first: all else depends on them
+	checks chan checkTask // from sessions to the checkers; unbuffered
+	plans  atomic.Uint64  // counts the plans that were taken up or closed, for the linker
+	again  atomic.Bool    // blocks of the plan may have been here before
+	vouch  atomic.Uint64  // number of a trusted block in the plan, 0 if there is none
+	fresh  *recent        // blocks just stored, for the linker
+	later  sync.Map       // hashes of probes whose seals are checked by the linker
 }
 
 // message is an event for the loop.
@@ -34,14 +36,19 @@ type message interface{ apply(*loop) error }
 
 // New returns a downloader. It does nothing before Run.
 func New(cfg Config) *Downloader {
-	return &Downloader{cfg: cfg, inbox: make(chan message, 16), fresh: newRecent()}
+	return &Downloader{
+		cfg: cfg, fresh: newRecent(), checks: make(chan checkTask),
+		inbox: make(chan message, inboxSlots), walks: make(chan message, inboxSlots),
+	}
 }
 
 // send puts a message into the loop's inbox. It waits while the loop is busy,
 // which is how work that cannot be taken is held back at its source.
-func (d *Downloader) send(ctx context.Context, m message) {
+func (d *Downloader) send(ctx context.Context, m message) { sendTo(ctx, d.inbox, m) }
+
+func sendTo(ctx context.Context, box chan<- message, m message) {
 	select {
-	case d.inbox <- m:
+	case box <- m:
 	case <-ctx.Done():
 	}
 }
@@ -55,12 +62,7 @@ func (d *Downloader) Leave(ctx context.Context, p Peer) { d.send(ctx, left{p}) }
 // Hashes hands over the answer to GetHashes: the ancestors of start, its parent
 // first. The downloader owns the slice.
 func (d *Downloader) Hashes(ctx context.Context, p Peer, start common.Hash, hashes []common.Hash) {
-	d.send(ctx, hashesCame{p, start, hashes})
-}
-
-// Blocks hands over the answer to GetBlocks. The downloader owns the bytes.
-func (d *Downloader) Blocks(ctx context.Context, p Peer, a Answer) {
-	d.send(ctx, blocksCame{p, a})
+	sendTo(ctx, d.walks, hashesCame{p, start, hashes})
 }
 
 // Announced hands over blocks that were not asked for. The downloader owns the
@@ -81,6 +83,7 @@ type loop struct {
 
 	genesis common.Hash
 	inbox   <-chan message
+	walks   <-chan message
 	pool    *pool.Pool[Peer, common.Hash]
 	peers   map[Peer]*peerState
 	order   []*peerState // by time of joining
@@ -89,6 +92,7 @@ type loop struct {
 	target   *target               // the chain whose head is being checked
 	aiming   *peerState            // whose head block is waited for, nil if nobody's
 	aimAgain time.Time             // when to look for another one meanwhile
+	headsDue time.Time             // when a head block that was asked for may be overdue
 	round    int                   // of turns, see turn.go
 	plan     *plan                 // the chain that is being fetched
 	places   map[common.Hash]place // of the blocks that the pool fetches for the plan
@@ -96,14 +100,14 @@ type loop struct {
 	suspect  map[common.Hash]bool  // heads whose hashes somebody lied about
 	settle   bool                  // Settled has been sent since something happened
 
-	toCheck  []checkTask
-	checks   chan checkTask // to the checkers; unbuffered
+	items    []pool.Item[common.Hash] // scratch
+	toSeal   []sealTask
+	seals    chan sealTask // to the sealers; unbuffered
 	toWrite  []store.Record
+	toLink   []follower // of the blocks in toWrite
 	writing  bool
-	writes   chan []store.Record // to the writer; unbuffered
+	writes   chan batch // to the writer; unbuffered
 	corrupt  map[common.Hash]bool
-	unlinked map[common.Hash]*follower // of the blocks in toWrite and at the writer
-	fresh    *recent
 	later    *sync.Map
 	prepares chan uint64   // one slot; to whom gets the sealer ready
 	prepared uint64        // the last that went there
@@ -154,6 +158,7 @@ func (d *Downloader) Run(ctx context.Context) error {
 	l := &loop{
 		cfg: d.cfg, store: d.cfg.Store, log: d.cfg.logger(), now: time.Now(),
 		inbox:    d.inbox,
+		walks:    d.walks,
 		rand:     rand.New(rand.NewChaCha8(seed())),
 		pool:     pool.New[Peer, common.Hash](d.cfg.Pool),
 		peers:    make(map[Peer]*peerState),
@@ -161,21 +166,20 @@ func (d *Downloader) Run(ctx context.Context) error {
 		bad:      make(map[common.Hash]bool),
 		places:   make(map[common.Hash]place),
 		suspect:  make(map[common.Hash]bool),
-		checks:   make(chan checkTask),
-		writes:   make(chan []store.Record),
+		seals:    make(chan sealTask),
+		writes:   make(chan batch),
 		plans:    &d.plans,
 		again:    &d.again,
 		vouch:    &d.vouch,
-		fresh:    d.fresh,
 		later:    &d.later,
 		prepares: make(chan uint64, 1),
-		unlinked: make(map[common.Hash]*follower),
 		corrupt:  make(map[common.Hash]bool),
 		linkWake: make(chan struct{}, 1),
 	}
 	var wg sync.WaitGroup
 	for range d.cfg.checkers() {
-		wg.Go(func() { check(ctx, d, l.checks) })
+		wg.Go(func() { check(ctx, d) })
+		wg.Go(func() { seal(ctx, d, l.seals) })
 	}
 	wg.Go(func() { write(ctx, d, l.writes) })
 	wg.Go(func() { link(ctx, d, l.linkWake) })
@@ -214,46 +218,63 @@ func (l *loop) run(ctx context.Context) error {
 		l.sleep(timer, again)
 
 		// Only offer what there is: a nil channel is never ready.
-		var checks chan<- checkTask
-		var task checkTask
-		if len(l.toCheck) > 0 {
-			checks, task = l.checks, l.toCheck[0]
+		var seals chan<- sealTask
+		var task sealTask
+		if len(l.toSeal) > 0 {
+			seals, task = l.seals, l.toSeal[0]
 		}
-		var writes chan<- []store.Record
-		var batch []store.Record
+		var writes chan<- batch
+		var next batch
 		if len(l.toWrite) > 0 && !l.writing {
-			writes, batch = l.writes, l.batch()
+			writes, next = l.writes, l.nextBatch()
 		}
 		select {
+		case m := <-l.walks:
+			err = l.happen(m)
 		case m := <-l.inbox:
-			l.wake()
-			if err := m.apply(l); err != nil {
-				return err
-			}
-		case checks <- task:
-			l.toCheck[0] = checkTask{}
-			l.toCheck = l.toCheck[1:]
-			continue // nothing to decide
-		case writes <- batch:
-			l.toWrite = l.toWrite[len(batch):]
-			l.writing = true
-			continue
+			err = l.happen(m)
+		case seals <- task:
+			l.toSeal[0] = sealTask{}
+			l.toSeal = l.toSeal[1:]
+		case writes <- next:
+			l.began(next)
 		case <-timer.C:
 			l.wake()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if err != nil {
+			return err
+		}
 	}
+}
+
+// happen applies a message and those that wait already, hashes first: under load, one
+// decision is made for all of them.
+func (l *loop) happen(m message) error {
+	l.wake()
+	for range inboxSlots {
+		if err := m.apply(l); err != nil {
+			return err
+		}
+		select {
+		case m = <-l.walks:
+			continue
+		default:
+		}
+		select {
+		case m = <-l.inbox:
+		default:
+			return nil
+		}
+	}
+	return m.apply(l)
 }
 
 // sleep sets the timer to when something is due if nothing happens before.
 func (l *loop) sleep(timer *time.Timer, again bool) {
 	next := l.now.Add(progressInterval)
-	sooner := func(t time.Time) {
-		if t.Before(next) {
-			next = t
-		}
-	}
+	sooner := func(t time.Time) { next = earlier(next, t) }
 	if at, ok := l.pool.NextDeadline(); ok {
 		sooner(at)
 	}

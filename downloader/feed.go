@@ -82,10 +82,9 @@ func (l *loop) feedRun(from, to uint64) (bool, error) {
 		p.moved = l.now
 	}
 	for n := range to - from {
-		i := from + n
-		if p.Complete { // oldest first
-			i = to - 1 - n
-		}
+		// Oldest first, so that they lie on disk in the order in which they will be
+		// linked and served.
+		i := to - 1 - n
 		if held[i-lo] {
 			continue
 		}
@@ -118,13 +117,13 @@ func (l *loop) confirm(index uint64, hash, parent common.Hash) (bool, error) {
 	if err != nil {
 		return false, l.invalid("its chain has a block that is none: " + err.Error())
 	}
-	return l.located(b, place{index, parent})
+	return l.located(&b.Header, place{index, parent})
 }
 
 // located checks a block of the plan against what the plan says of it. It reports
 // false if it does not fit; then the plan is closed. The block is what its hash
 // says, so whoever named the next hash has lied.
-func (l *loop) located(b *chain.Block, at place) (bool, error) {
+func (l *loop) located(b *chain.Header, at place) (bool, error) {
 	if at.parent == (common.Hash{}) || b.Parent == at.parent {
 		if want := l.plan.numberAt(at.index); b.Number != want {
 			return false, l.mislaid(l.plan.giverOf(at.index), fmt.Sprintf("the chain of hashes has block %d where block %d must be", b.Number, want))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -12,12 +13,82 @@ import (
 	"github.com/shoalnet/shoal/store"
 )
 
+// checked is what was found out about a block.
+type checked struct {
+	follower       // if err is nil
+	err      error // nil if the block is in order
+}
+
+// inspect parses a block, recomputes its body roots, and checks its seal unless the
+// sealer is nil. The memory of b is used for that and free afterwards.
+func inspect(net *chain.Network, sealer Sealer, block Block, b *chain.Block) (c checked) {
+	if c.err = b.ReparseAs(net.Format, block.Hash, block.Raw); c.err != nil {
+		return c
+	}
+	if c.err = net.CheckBlock(b); c.err != nil {
+		return c
+	}
+	if sealer != nil {
+		if c.err = sealer.CheckSeal(&b.Header); c.err != nil {
+			return c
+		}
+	}
+	c.follower, c.err = newFollower(net, b)
+	return c
+}
+
+// checkTask is some of the blocks of an answer.
+type checkTask struct {
+	blocks []Block
+	found  []checked // where the checker puts what it finds
+	done   *sync.WaitGroup
+}
+
+// check is a checker: it checks all but seals.
+func check(ctx context.Context, d *Downloader) {
+	var b chain.Block
+	for {
+		select {
+		case t := <-d.checks:
+			for i, block := range t.blocks {
+				t.found[i] = inspect(d.cfg.Network, nil, block, &b)
+			}
+			b = chain.Block{} // which would keep the bytes
+			t.done.Done()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Blocks hands over the answer to GetBlocks. The downloader owns the bytes. It waits
+// until the blocks are checked, on as many cores as there are: who brings more than
+// can be checked is not read from meanwhile.
+func (d *Downloader) Blocks(ctx context.Context, p Peer, a Answer) {
+	m := blocksCame{p, a, make([]checked, len(a.Blocks))}
+	var done sync.WaitGroup
+	for from := 0; from < len(a.Blocks) && a.ID < directID; from += checkChunk {
+		to := min(from+checkChunk, len(a.Blocks))
+		done.Add(1)
+		select {
+		case d.checks <- checkTask{a.Blocks[from:to], m.found[from:to], &done}:
+		case <-ctx.Done():
+			done.Done()
+			done.Wait()
+			return
+		}
+	}
+	done.Wait()
+	d.send(ctx, m)
+}
+
 type blocksCame struct {
 	peer   Peer
 	answer Answer
+	found  []checked // of the answer's blocks; not if the loop asked on its own
 }
 
-// apply tells the pool what has arrived, and has checked what is of use.
+// apply tells the pool what has arrived, and takes what is of use.
 func (m blocksCame) apply(l *loop) error {
 	p := l.peers[m.peer]
 	if p == nil {
@@ -30,68 +101,71 @@ func (m blocksCame) apply(l *loop) error {
 	if m.answer.Scattered {
 		l.pool.Single(m.peer)
 	}
-	items := make([]pool.Item[common.Hash], len(m.answer.Blocks))
-	for i, b := range m.answer.Blocks {
-		items[i] = pool.Item[common.Hash]{Key: b.Hash, Size: len(b.Raw)}
+	l.items = l.items[:0]
+	for _, b := range m.answer.Blocks {
+		l.items = append(l.items, pool.Item[common.Hash]{Key: b.Hash, Size: len(b.Raw)})
 	}
-	useful := m.answer.Blocks[:0]
-	for i, v := range l.pool.Deliver(m.answer.At, m.peer, m.answer.ID, items, m.answer.Closed) {
-		if v == pool.Useful {
-			useful = append(useful, m.answer.Blocks[i])
+	var seals []Block
+	for i, v := range l.pool.Deliver(m.answer.At, m.peer, m.answer.ID, l.items, m.answer.Closed) {
+		b := m.answer.Blocks[i]
+		if v != pool.Useful {
+			continue
+		}
+		if m.found[i].err == nil && l.wantsSeal(b.Hash) {
+			seals = append(seals, b)
+			continue
+		}
+		if err := l.take(m.peer, b, &m.found[i]); err != nil {
+			return err
 		}
 	}
-	for chunk := range slices.Chunk(useful, checkChunk) {
-		t := checkTask{peer: m.peer, blocks: chunk}
-		for i, b := range chunk {
-			if l.wantsSeal(b.Hash) {
-				if t.seal == nil {
-					t.seal = make([]bool, len(chunk))
-				}
-				t.seal[i] = true
-			}
-		}
-		l.check(t)
+	for chunk := range slices.Chunk(seals, sealChunk) {
+		l.toSeal = append(l.toSeal, sealTask{peer: m.peer, blocks: chunk, sealer: l.cfg.Sealer})
 	}
 	return nil
 }
 
-// checkTask is blocks to be checked, all from one peer.
-type checkTask struct {
+// take passes a good block on to the writer, and returns a bad one to the pool. A body
+// that is not what the header says is the fault of whoever sent it: a hash covers only
+// the header.
+func (l *loop) take(peer Peer, b Block, c *checked) error {
+	if c.err != nil {
+		return l.refuse(peer, b.Hash, c.err)
+	}
+	l.toWrite = append(l.toWrite, store.Record{Hash: b.Hash, Number: c.header.Number, Raw: b.Raw})
+	l.toLink = append(l.toLink, c.follower)
+	at, ok := l.places[b.Hash]
+	if !ok {
+		return nil
+	}
+	delete(l.places, b.Hash)
+	l.came(peer, len(b.Raw))
+	_, err := l.located(&c.header, at)
+	return err
+}
+
+// sealTask is blocks whose seals are to be checked, all from one peer.
+type sealTask struct {
 	peer   Peer
 	blocks []Block
-	seal   []bool // of these the seal too; nil: of none
+	sealer Sealer // nil: everything but the seal
 	target bool   // the head block of the target
 }
 
-func (l *loop) check(t checkTask) { l.toCheck = append(l.toCheck, t) }
-
-// checked is what a checker found.
-type checked struct {
-	task   checkTask
-	blocks []*chain.Block // in the order of the task
-	links  []*follower
-	errs   []error // nil for those that are in order
+// sealed is what was found.
+type sealed struct {
+	task  sealTask
+	found []checked
 }
 
-// check is a checker: it parses blocks, recomputes their body roots, and checks
-// seals.
-func check(ctx context.Context, d *Downloader, tasks <-chan checkTask) {
+// seal checks blocks with their seals, for which the loop does not wait either.
+func seal(ctx context.Context, d *Downloader, tasks <-chan sealTask) {
 	for {
 		select {
 		case t := <-tasks:
-			r := checked{task: t, blocks: make([]*chain.Block, len(t.blocks)), links: make([]*follower, len(t.blocks)), errs: make([]error, len(t.blocks))}
-			for i, b := range t.blocks {
-				block, err := d.cfg.Network.ParseBlockAs(b.Hash, b.Raw)
-				if err == nil {
-					err = d.cfg.Network.CheckBlock(block)
-				}
-				if err == nil && t.seal != nil && t.seal[i] {
-					err = d.cfg.Sealer.CheckSeal(&block.Header)
-				}
-				if err == nil {
-					r.links[i], err = newFollower(d.cfg.Network, block)
-				}
-				r.blocks[i], r.errs[i] = block, err
+			r := sealed{t, make([]checked, len(t.blocks))}
+			for i, block := range t.blocks {
+				r.found[i] = inspect(d.cfg.Network, t.sealer, block, new(chain.Block))
 			}
 			d.send(ctx, r)
 		case <-ctx.Done():
@@ -100,31 +174,16 @@ func check(ctx context.Context, d *Downloader, tasks <-chan checkTask) {
 	}
 }
 
-// apply passes good blocks on to the writer, and returns the others to the pool.
-// A body that is not what the header says is the fault of whoever sent it: a hash
-// covers only the header.
-func (m checked) apply(l *loop) error {
+func (m sealed) apply(l *loop) error {
 	if m.task.target {
-		if err := m.errs[0]; err != nil {
+		if err := m.found[0].err; err != nil {
 			return l.targetFailed(m.task, err)
 		}
-		return l.targetChecked(m.blocks[0])
+		return l.targetChecked(m.task.blocks[0].Raw, &m.found[0].header)
 	}
 	for i, b := range m.task.blocks {
-		if err := m.errs[i]; err != nil {
-			if err := l.refuse(m.task.peer, b.Hash, m.blocks[i], err); err != nil {
-				return err
-			}
-			continue
-		}
-		l.unlinked[b.Hash] = m.links[i]
-		l.toWrite = append(l.toWrite, store.Record{Hash: b.Hash, Number: m.blocks[i].Number, Raw: b.Raw})
-		if at, ok := l.places[b.Hash]; ok {
-			delete(l.places, b.Hash)
-			l.came(m.task.peer, len(b.Raw))
-			if _, err := l.located(m.blocks[i], at); err != nil {
-				return err
-			}
+		if err := l.take(m.task.peer, b, &m.found[i]); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -134,13 +193,13 @@ func (m checked) apply(l *loop) error {
 // says, whoever sent it has lied, and the block is fetched from somebody else. If
 // the header itself breaks a rule, nobody can serve a better one under its hash:
 // then it is the chain that is false.
-func (l *loop) refuse(peer Peer, hash common.Hash, b *chain.Block, err error) error {
+func (l *loop) refuse(peer Peer, hash common.Hash, err error) error {
 	_, isRule := errors.AsType[*chain.RuleError](err)
 	_, isFormat := errors.AsType[*chain.FormatError](err)
 	if !isRule && !isFormat {
 		return err // ours: nobody is to blame
 	}
-	if b == nil || !ofHeader(err) {
+	if !ofHeader(err) {
 		l.pool.Reject(l.now, peer, hash)
 		l.blame(peer, hash, err)
 		return nil
@@ -160,7 +219,7 @@ func ofHeader(err error) bool {
 
 // targetFailed deals with a head block that is not in order: its peer claims it and
 // sent it.
-func (l *loop) targetFailed(t checkTask, err error) error {
+func (l *loop) targetFailed(t sealTask, err error) error {
 	if ofHeader(err) {
 		l.remember(l.bad, t.blocks[0].Hash)
 	}
@@ -178,30 +237,45 @@ func (l *loop) blame(peer Peer, hash common.Hash, err error) {
 	}
 }
 
-// batch returns what the writer gets next.
-func (l *loop) batch() []store.Record {
-	bytes := 0
-	for i := range l.toWrite {
-		if bytes += len(l.toWrite[i].Raw); bytes > writeBytes && i > 0 {
-			return l.toWrite[:i:i]
+// batch is blocks that are written at once.
+type batch struct {
+	records []store.Record
+	links   []follower // of the same blocks
+}
+
+// nextBatch returns what the writer gets next.
+func (l *loop) nextBatch() batch {
+	n, bytes := 0, 0
+	for ; n < len(l.toWrite); n++ {
+		if bytes += len(l.toWrite[n].Raw); bytes > writeBytes && n > 0 {
+			break
 		}
 	}
-	return l.toWrite[:len(l.toWrite):len(l.toWrite)]
+	return batch{l.toWrite[:n:n], l.toLink[:n:n]}
+}
+
+// began is called when the writer has taken a batch.
+func (l *loop) began(b batch) {
+	l.writing = true
+	l.toWrite, l.toLink = l.toWrite[len(b.records):], l.toLink[len(b.records):]
 }
 
 // written is the end of a write.
 type written struct {
-	batch []store.Record
-	err   error
+	batch
+	err error
 }
 
 // write is the writer: each batch is durable when it is reported.
-func write(ctx context.Context, d *Downloader, batches <-chan []store.Record) {
+func write(ctx context.Context, d *Downloader, batches <-chan batch) {
 	for {
 		select {
-		case batch := <-batches:
-			_, err := d.cfg.Store.Put(batch)
-			d.send(ctx, written{batch, err})
+		case b := <-batches:
+			_, err := d.cfg.Store.Put(b.records)
+			if err == nil {
+				d.fresh.add(b.links)
+			}
+			d.send(ctx, written{b, err})
 		case <-ctx.Done():
 			return
 		}
@@ -217,16 +291,13 @@ func (m written) apply(l *loop) error {
 	if l.plan != nil {
 		l.plan.moved = l.now
 	}
-	for _, r := range m.batch {
-		if l.corrupt[r.Hash] {
-			if err := l.store.Replace([]store.Record{r}); err != nil {
+	for i := range m.records {
+		r := &m.records[i]
+		if len(l.corrupt) > 0 && l.corrupt[r.Hash] {
+			if err := l.store.Replace(m.records[i : i+1]); err != nil {
 				return err
 			}
 			delete(l.corrupt, r.Hash)
-		}
-		if f := l.unlinked[r.Hash]; f != nil {
-			l.fresh.add(f)
-			delete(l.unlinked, r.Hash)
 		}
 		l.pool.Done(r.Hash)
 		l.stored++

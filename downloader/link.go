@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -26,6 +27,9 @@ type linker struct {
 	parent *chain.Header // of that block
 	td     store.Link    // of the parent
 	at     uint64        // index of the block that is being looked at
+
+	blocks []follower // scratch: what is linked next
+	links  []store.Link
 }
 
 // linked reports a step of the linker to the loop.
@@ -108,23 +112,15 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 	if uint64(len(hashes)) != l.next-from {
 		return false, errStopped
 	}
+	slices.Reverse(hashes) // the oldest first
+	if err := l.gather(hashes, r); err != nil {
+		return false, err
+	}
 	parent, td := l.parent, l.td
-	var run []store.Link
-	for i := len(hashes) - 1; i >= 0; i-- {
-		l.at = from + uint64(i)
-		f := l.d.fresh.take(hashes[i])
-		if f == nil {
-			b, err := l.read(hashes[i], r)
-			if err != nil {
-				return false, err
-			}
-			if b == nil {
-				break
-			}
-			if f, err = newFollower(l.d.cfg.Network, b); err != nil {
-				return false, err
-			}
-		}
+	run := l.links[:0]
+	for i := range l.blocks {
+		l.at = l.next - 1 - uint64(i)
+		f := &l.blocks[i]
 		if err := l.d.cfg.Network.CheckLink(parent, &f.header); err != nil {
 			return false, err
 		}
@@ -149,6 +145,7 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 		run = append(run, td)
 		parent = &f.header
 	}
+	l.links = run
 	if len(run) == 0 {
 		return false, nil
 	}
@@ -162,13 +159,48 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 	r.move = move
 	r.linked = len(run)
 	l.next -= uint64(len(run))
-	l.parent, l.td = parent, td
+	l.parent, l.td = new(chain.Header), td
+	*l.parent = *parent // which is in memory that is used again
 	if l.next == 0 {
 		r.done = true
 		l.parent = nil
 		return false, nil
 	}
 	return r.missing == (common.Hash{}) && len(run) == len(hashes), nil
+}
+
+// gather gets the blocks of hashes that follow on each other, as many as are stored: from
+// memory if they have just come, else by runs from the store.
+func (l *linker) gather(hashes []common.Hash, r *linked) error {
+	l.blocks = l.blocks[:0]
+	var b chain.Block
+	for len(l.blocks) < len(hashes) {
+		var missing int
+		l.blocks, missing = l.d.fresh.append(l.blocks, hashes[len(l.blocks):])
+		rest := hashes[len(l.blocks):][:missing]
+		l.at = l.next - 1 - uint64(len(l.blocks))
+		err := l.d.cfg.Store.Each(rest, func(raw []byte) error {
+			if err := b.ReparseAs(l.d.cfg.Network.Format, hashes[len(l.blocks)], raw); err != nil {
+				return err
+			}
+			f, err := newFollower(l.d.cfg.Network, &b)
+			if err == nil {
+				l.blocks = append(l.blocks, f)
+				l.at--
+			}
+			return err
+		})
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return nil
+		case err != nil && isMissing(err):
+			r.missing = hashes[len(l.blocks)]
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+	return nil
 }
 
 // checkDeferred checks the seal of a stored block if that was put off until now. Which

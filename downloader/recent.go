@@ -16,11 +16,9 @@ type follower struct {
 }
 
 // newFollower takes from a block what the linker needs.
-func newFollower(net *chain.Network, b *chain.Block) (*follower, error) {
-	f := &follower{header: b.Header.Detached()}
+func newFollower(net *chain.Network, b *chain.Block) (follower, error) {
 	work, err := net.Work(b)
-	f.work = work
-	return f, err
+	return follower{b.Header.Detached(), work}, err
 }
 
 // recent remembers blocks that have just been stored, so that the linker, which
@@ -29,36 +27,60 @@ func newFollower(net *chain.Network, b *chain.Block) (*follower, error) {
 type recent struct {
 	mu struct {
 		sync.Mutex
-		blocks map[common.Hash]*follower
-		order  []common.Hash // a ring: the oldest is overwritten first
+		blocks []follower // a ring: the oldest is overwritten first
 		next   int
+		at     map[common.Hash]int
 	}
 }
 
-// recentBlocks bounds the memory: half a kilobyte each.
+// recentBlocks bounds the memory: half a kilobyte each. Less than one write of small
+// blocks would be of no use.
 const recentBlocks = 16 << 10
 
 func newRecent() *recent {
 	r := &recent{}
-	r.mu.blocks = make(map[common.Hash]*follower)
-	r.mu.order = make([]common.Hash, recentBlocks)
+	r.mu.at = make(map[common.Hash]int)
 	return r
 }
 
-func (r *recent) add(f *follower) {
+// add remembers blocks.
+func (r *recent) add(blocks []follower) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.mu.blocks, r.mu.order[r.mu.next])
-	r.mu.order[r.mu.next] = f.header.Hash
-	r.mu.next = (r.mu.next + 1) % recentBlocks
-	r.mu.blocks[f.header.Hash] = f
+	for i := range blocks {
+		h := blocks[i].header.Hash
+		if len(r.mu.blocks) < recentBlocks {
+			r.mu.at[h] = len(r.mu.blocks)
+			r.mu.blocks = append(r.mu.blocks, blocks[i])
+			continue
+		}
+		n := r.mu.next
+		r.mu.next = (n + 1) % recentBlocks
+		if old := r.mu.blocks[n].header.Hash; r.mu.at[old] == n {
+			delete(r.mu.at, old)
+		}
+		r.mu.at[h], r.mu.blocks[n] = n, blocks[i]
+	}
 }
 
-// take returns a block and forgets it; nil if it is not there.
-func (r *recent) take(h common.Hash) *follower {
+// append appends the first of the hashes' blocks to dst, up to one that is not here,
+// and returns how many of the hashes after them are not here either.
+func (r *recent) append(dst []follower, hashes []common.Hash) (list []follower, missing int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f := r.mu.blocks[h]
-	delete(r.mu.blocks, h)
-	return f
+	n := 0
+	for ; n < len(hashes); n++ {
+		i, ok := r.mu.at[hashes[n]]
+		if !ok {
+			break
+		}
+		dst = append(dst, r.mu.blocks[i])
+	}
+	for _, h := range hashes[n:] {
+		if _, ok := r.mu.at[h]; ok {
+			break
+		}
+		missing++
+	}
+	return dst, missing
 }

@@ -126,8 +126,16 @@ func (l *loop) candidates(head store.Head) (list []*peerState, err error) {
 
 // overdueHeads is for the peers that have not sent the head block that they claim.
 func (l *loop) overdueHeads() {
+	if l.now.Before(l.headsDue) {
+		return
+	}
+	l.headsDue = l.now.Add(headTimeout) // nothing that is asked from now on is due before
 	for _, p := range l.order {
-		if p.ask.id == 0 || l.now.Before(p.ask.deadline) {
+		if p.ask.id == 0 {
+			continue
+		}
+		if l.now.Before(p.ask.deadline) {
+			l.headsDue = earlier(l.headsDue, p.ask.deadline)
 			continue
 		}
 		if n := p.Received(); n != p.ask.received { // slow, but alive
@@ -138,6 +146,13 @@ func (l *loop) overdueHeads() {
 		p.ask = headAsk{}
 		l.disappoint(p, "it does not send the head block that it claims")
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // disappoint puts a peer's claim behind all others for a while, and drops the peer
@@ -213,12 +228,15 @@ func (l *loop) answerHead(p *peerState, a Answer) {
 
 // checkTarget has a head block checked, with its seal unless it is vouched for.
 func (l *loop) checkTarget(p Peer, b Block) {
-	seal := l.cfg.Sealer != nil && l.cfg.Seals != SealNone && !l.cfg.Checkpoints[b.Hash]
-	l.check(checkTask{peer: p, blocks: []Block{b}, seal: []bool{seal}, target: true})
+	t := sealTask{peer: p, blocks: []Block{b}, target: true}
+	if l.cfg.Seals != SealNone && !l.cfg.Checkpoints[b.Hash] {
+		t.sealer = l.cfg.Sealer
+	}
+	l.toSeal = append(l.toSeal, t)
 }
 
 // targetChecked begins to fetch the chain under a head block that is in order.
-func (l *loop) targetChecked(b *chain.Block) error {
+func (l *loop) targetChecked(raw []byte, b *chain.Header) error {
 	t := l.target
 	if t == nil || t.claim.Head != b.Hash {
 		return nil
@@ -241,11 +259,11 @@ func (l *loop) targetChecked(b *chain.Block) error {
 		l.drop(t.peer, &Offence{Kind: Lie, Evidence: "its claim cannot be", Err: err})
 		return nil
 	}
-	if _, err := l.store.Put([]store.Record{{Hash: b.Hash, Number: b.Number, Raw: b.Raw()}}); err != nil {
+	if _, err := l.store.Put([]store.Record{{Hash: b.Hash, Number: b.Number, Raw: raw}}); err != nil {
 		return err
 	}
 	l.stored++
-	l.storedBytes += uint64(len(b.Raw()))
+	l.storedBytes += uint64(len(raw))
 	if err := l.store.StartPlan(store.Plan{Head: b.Hash, Number: b.Number, TD: t.claim.TD}); err != nil {
 		return err
 	}
