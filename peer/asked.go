@@ -67,6 +67,9 @@ func (a *asked) match(blocks []Block) (answers []Answer, rest []Block, matched b
 			break // junk: it is not worth the search
 		}
 		if i := a.owner(b.Hash); i >= 0 {
+			if byRequest[i] == nil { // mostly there is only one
+				byRequest[i] = make([]Block, 0, min(len(blocks), len(a.open[i].hashes)))
+			}
 			byRequest[i] = append(byRequest[i], b)
 		} else if a.closed != nil && a.closed.take(b.Hash) {
 			late = append(late, b)

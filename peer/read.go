@@ -71,7 +71,14 @@ func (s *Session) receive(ctx context.Context, m wire.Message) error {
 // put sets a request of the other side aside for the writer.
 func (s *Session) put(m wire.Message) error {
 	s.mu.Lock()
-	s.mu.serve = append(s.mu.serve, m)
+	if m.ID() == wire.IDGetBlockHashes {
+		// Small, and the other side knows no blocks to ask for without it. Answers
+		// of one kind stay in order.
+		s.mu.serve = slices.Insert(s.mu.serve, s.mu.serveFirst, m)
+		s.mu.serveFirst++
+	} else {
+		s.mu.serve = append(s.mu.serve, m)
+	}
 	s.mu.serveBytes += wire.FrameSize(m)
 	over := len(s.mu.serve) > maxPending || s.mu.serveBytes > maxPendingBytes
 	s.mu.Unlock()
@@ -129,7 +136,8 @@ func (s *Session) keep(list []byte) []byte {
 // blocks takes a Blocks: an answer, an announcement, or both in one.
 func (s *Session) blocks(ctx context.Context, m wire.Blocks) error {
 	at := time.Now()
-	raws := slices.Collect(wire.RawList(s.keep(m.RawList)).All())
+	list := wire.RawList(s.keep(m.RawList))
+	raws := slices.AppendSeq(make([][]byte, 0, list.Len()), list.All())
 	hashes, err := s.cfg.Hashes(make([]common.Hash, 0, len(raws)), raws...)
 	if err != nil {
 		return &Violation{Reason: wire.ReasonBadProtocol, What: "a block that is none", Err: err}

@@ -79,8 +79,8 @@ func TestServeBlocks(t *testing.T) {
 		}
 		// Exactly one answer for each request, in order.
 		p.send(wire.GetBlocks{}, wire.GetBlocks{HashList: hashList(7)}, wire.GetBlocks{HashList: hashList(1000)},
-			wire.GetBlockHashes{Start: toyHash(2), Max: 1}, wire.GetBlocks{HashList: hashList(8)}, wire.GetPeers{})
-		p.expect("Blocks", "Blocks 7", "Blocks", "BlockHashes 1", "Blocks 8", "Peers")
+			wire.GetBlocks{HashList: hashList(8)}, wire.GetPeers{})
+		p.expect("Blocks", "Blocks 7", "Blocks", "Blocks 8", "Peers")
 		p.expectSilence(15*time.Second - 1)
 	})
 }

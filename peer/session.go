@@ -46,7 +46,8 @@ type Session struct {
 		ours         []wire.Message          // requests and announcements, in order
 		announced    int                     // announcements among them
 		pongs        int
-		serve        []wire.Message // requests of the other side, oldest first
+		serve        []wire.Message // requests of the other side, oldest first, but hashes before all else
+		serveFirst   int            // how many of them are for hashes
 		serveBytes   int
 		asked        asked
 		hashRequests []hashRequest
@@ -59,6 +60,7 @@ type Session struct {
 	// Writer only: the next request to be served, and when.
 	serving   wire.Message // nil: none
 	servingAt time.Time
+	answering *[]byte // the memory of the answer that is being written; nil: none is
 }
 
 type hashRequest struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -87,15 +88,24 @@ func (s *Session) flush(ctx context.Context) error {
 		if err != nil || !ok {
 			return err
 		}
-		if err := s.out.Write(m); err != nil {
+		err = s.out.Write(m)
+		if s.answering != nil {
+			answers.Put(s.answering)
+			s.answering = nil
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return context.Cause(ctx)
 }
 
+// answers reuses the memory of answers with blocks. Few are made at a time, while there
+// may be many sessions.
+var answers = sync.Pool{New: func() any { return new([]byte) }}
+
 // next returns what is to be written next: pongs, then our own requests, which
-// are small and bring work, then answers.
+// are small and bring work, then answers, those with hashes first.
 func (s *Session) next() (wire.Message, bool, error) {
 	s.mu.Lock()
 	if s.mu.pongs > 0 {
@@ -115,6 +125,7 @@ func (s *Session) next() (wire.Message, bool, error) {
 	if s.serving == nil && len(s.mu.serve) > 0 {
 		s.serving = s.mu.serve[0]
 		s.mu.serve = s.mu.serve[1:]
+		s.mu.serveFirst = max(s.mu.serveFirst-1, 0)
 		s.mu.serveBytes -= wire.FrameSize(s.serving)
 		now := time.Now()
 		s.servingAt = now.Add(s.limit.delay(s.serving, now))
@@ -146,11 +157,13 @@ func (s *Session) answer(request wire.Message) (wire.Message, error) {
 		return wire.BlockHashes{HashList: list}, nil
 	case wire.GetBlocks:
 		hashes := slices.AppendSeq(make([]common.Hash, 0, r.Len()), r.All())
-		blocks, err := s.cfg.Chain.AppendBlocks(nil, hashes, serveBlocks, s.cfg.Upload.answerBytes(serveBytes))
-		if err != nil {
+		s.answering = answers.Get().(*[]byte)
+		limit := s.cfg.Upload.answerBytes(serveBytes)
+		var err error
+		if *s.answering, err = s.cfg.Chain.AppendBlocks((*s.answering)[:0], hashes, serveBlocks, limit); err != nil {
 			return nil, fmt.Errorf("peer: serving blocks: %w", err)
 		}
-		return wire.Blocks{RawList: blocks}, nil
+		return wire.Blocks{RawList: *s.answering}, nil
 	case wire.GetContent:
 		return s.answerContent(r)
 	case wire.GetPeers:

@@ -21,10 +21,10 @@ const (
 	// much; at a tenth, usual answers of many blocks are moved more often.
 	firstChunk = 64 << 10
 
-	// keepBuffer is the biggest buffer that a Reader or Writer keeps for the
-	// next message. Nearly every message fits; one that does not should not
-	// occupy memory for the rest of an idle session. At ten times as much, a
-	// hundred peers could pin 2 GiB.
+	// keepBuffer is the biggest buffer that a Reader keeps for the next message, or
+	// sets aside for it because the one before was as long. Nearly every message
+	// fits; one that does not should not occupy memory for the rest of an idle
+	// session. At ten times as much, a hundred peers could pin 1 GiB.
 	keepBuffer = 1 << 20
 )
 
@@ -35,6 +35,7 @@ type Reader struct {
 	br    *bufio.Reader
 	buf   []byte // the last payload; its capacity is reused
 	spare []byte // from Recycle, for when buf is too small or gone
+	last  int    // length of the last payload
 	err   error  // of the last Next; sticks
 
 	bytes, frames atomic.Uint64
@@ -121,9 +122,11 @@ func (r *Reader) body(n int) error {
 	if cap(r.buf) < n && cap(r.buf) < cap(r.spare) {
 		r.buf, r.spare = r.spare, r.buf
 	}
-	if first := min(n, firstChunk); cap(r.buf) < first {
+	// As much as the peer has sent before, it may well send again.
+	if first := min(n, max(firstChunk, min(r.last, keepBuffer))); cap(r.buf) < first {
 		r.buf = make([]byte, 0, max(first, readAhead))
 	}
+	r.last = n
 	r.buf = r.buf[:0]
 	for len(r.buf) < n {
 		have := len(r.buf)

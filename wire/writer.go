@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 )
 
@@ -10,11 +11,14 @@ import (
 // use, except for Bytes and Frames.
 type Writer struct {
 	w   io.Writer
-	buf []byte // reused
-	err error  // of the stream; sticks
+	err error // of the stream; sticks
 
 	bytes, frames atomic.Uint64
 }
+
+// frames reuses the buffers of all Writers: a few are written at a time, while there may
+// be many Writers. What is not used for a while is given back.
+var frames = sync.Pool{New: func() any { return new([]byte) }}
 
 // NewWriter returns a Writer of frames to w.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
@@ -34,11 +38,10 @@ func (w *Writer) Write(m Message) error {
 	if n, limit := FrameSize(m)-frameHead, m.Limit(); n > limit.Bytes {
 		return fmt.Errorf("wire: writing %v: payload of %d bytes exceeds limit of %d", m.ID(), n, limit.Bytes)
 	}
-	frame := AppendFrame(w.buf[:0], m)
-	w.buf = nil
-	if cap(frame) <= keepBuffer {
-		w.buf = frame
-	}
+	buf := frames.Get().(*[]byte)
+	defer frames.Put(buf)
+	*buf = AppendFrame((*buf)[:0], m)
+	frame := *buf
 	if _, err := Parse(frame[frameHead:]); err != nil {
 		return fmt.Errorf("wire: writing %v: %v", m.ID(), err) // not wrapped: ours, not theirs
 	}
