@@ -379,7 +379,7 @@ func (m linked) apply(l *loop) error {
 		head := l.store.Head()
 		for _, c := range l.order {
 			if c.claim.Head == l.plan.Head {
-				c.failures, c.unproven = 0, false
+				c.failures, c.passed, c.unproven = 0, 0, false
 			}
 		}
 		return l.closePlan(Finished{Head: l.plan.Head, Moved: head.Hash == l.plan.Head})
