@@ -122,11 +122,17 @@ func (s *Store) AppendContent(dst []byte, k Kind, h common.Hash) ([]byte, error)
 		return dst, err
 	}
 	defer s.gate.leave()
-	p, err := s.place(k, h)
-	if err != nil {
-		return dst, err
+	for p := (place{}); ; {
+		now, err := s.place(k, h)
+		if err != nil {
+			return dst, err
+		}
+		b, err := s.familyOf(k).files.appendRaw(dst, k, h, now)
+		if err == nil || now == p || k != Chunk {
+			return b, err
+		}
+		p = now // its segment may just have been given up, and it be elsewhere
 	}
-	return s.familyOf(k).files.appendRaw(dst, k, h, p)
 }
 
 func (s *Store) place(k Kind, h common.Hash) (place, error) {

@@ -21,7 +21,9 @@
 //
 // Blocks and receipts share one log of segments, since nothing of a chain ever
 // goes. Chunks have a log of their own: what is kept of files changes, and a
-// segment with little left in it can be given up without moving a block.
+// segment with little left in it can be given up without moving a block. [Store.Reclaim]
+// does that: it puts what is left again, durably, then takes the segment out of the index,
+// then removes the file, so a crash leaves at worst a file in which nothing is held.
 //
 // The payload log is the write-ahead log of the index. [Store.Put] appends its
 // records to the segment, syncs it once, and only then commits the index

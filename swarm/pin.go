@@ -131,6 +131,9 @@ func (f *Files) Collect(ctx context.Context) (removed int, err error) {
 	if err = errors.Join(err, stopped); err == nil {
 		err = sweep()
 	}
+	if err == nil {
+		err = f.store.Reclaim()
+	}
 	return removed, err
 }
 

@@ -26,8 +26,8 @@ type providers struct {
 		sync.Mutex
 		peers  []map[common.Hash][]byte
 		wanted map[common.Hash]int64 // rank
+		flying map[common.Hash]bool  // being brought
 		asked  map[common.Hash]int   // how often
-		order  []common.Hash         // as brought
 		most   int                   // wanted at a time
 		cancel int                   // chunks that were cancelled
 	}
@@ -60,6 +60,7 @@ func newNode(t *testing.T, store Store, peers ...map[common.Hash][]byte) (*Files
 	s := &providers{t: t, delay: time.Millisecond, batch: 64, ctx: ctx, wake: make(chan struct{}, len(peers))}
 	s.mu.peers = peers
 	s.mu.wanted, s.mu.asked = map[common.Hash]int64{}, map[common.Hash]int{}
+	s.mu.flying = map[common.Hash]bool{}
 	s.files = New(store, Options{Source: s})
 	for i := range peers {
 		s.wg.Go(func() { s.bring(i) })
@@ -75,6 +76,9 @@ func (s *providers) Want(wants []Want) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range wants {
+		if s.mu.flying[w.Address] {
+			continue // no sooner than it comes
+		}
 		if _, ok := s.mu.wanted[w.Address]; !ok {
 			s.mu.asked[w.Address]++
 		}
@@ -118,7 +122,7 @@ func (s *providers) bring(peer int) {
 		for _, w := range have[:min(len(have), s.batch)] {
 			chunks = append(chunks, Chunk{w.Address, s.mu.peers[peer][w.Address]})
 			delete(s.mu.wanted, w.Address)
-			s.mu.order = append(s.mu.order, w.Address)
+			s.mu.flying[w.Address] = true
 		}
 		s.mu.Unlock()
 		if len(chunks) == 0 {
@@ -133,6 +137,11 @@ func (s *providers) bring(peer int) {
 		if err := s.files.Deliver(s.ctx, chunks); err != nil && s.ctx.Err() == nil {
 			s.t.Error(err)
 		}
+		s.mu.Lock()
+		for _, c := range chunks {
+			delete(s.mu.flying, c.Address)
+		}
+		s.mu.Unlock()
 	}
 }
 

@@ -24,6 +24,8 @@ type Store interface {
 	PutChunks(chunks []Chunk) error
 	// DeleteChunks removes chunks. Those that are not held are passed over.
 	DeleteChunks(addrs []common.Hash) error
+	// Reclaim gives the room of what was removed back, as far as it is worth it.
+	Reclaim() error
 	// Chunks calls yield with each chunk that was held when it was called, or was
 	// added since, in any order, until yield returns false.
 	Chunks(yield func(addr common.Hash) bool) error
@@ -93,6 +95,9 @@ func (m *Memory) DeleteChunks(addrs []common.Hash) error {
 	}
 	return nil
 }
+
+// Reclaim has nothing to do.
+func (m *Memory) Reclaim() error { return nil }
 
 // Chunks calls yield with each chunk that was held when it was called.
 func (m *Memory) Chunks(yield func(addr common.Hash) bool) error {

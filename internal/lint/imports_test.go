@@ -26,7 +26,7 @@ var table = []room{
 	{path: "wire"},
 	{path: "chain"},
 	{path: "store"},
-	{path: "swarm"},
+	{path: "swarm", imports: []string{"store"}},
 	{path: "peer", imports: []string{"wire"}},
 	{path: "archive", imports: []string{"chain", "store"}},
 	{path: "downloader", imports: []string{"pool", "chain", "store"}},
