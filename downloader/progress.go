@@ -39,7 +39,7 @@ func (l *loop) picture() Progress {
 }
 
 func (l *loop) peerPicture(p *peerState) PeerProgress {
-	s, _ := l.pool.PeerStats(p.Peer)
+	s, _ := l.pool.PeerStats(l.now, p.Peer)
 	s.Useful += p.heads
 	s.UsefulBytes += p.headBytes
 	return PeerProgress{Name: p.String(), Claim: p.claim, Received: p.Received(), PeerStats: s}

@@ -21,7 +21,7 @@ func (l *loop) watch() {
 	}
 	var idle []string
 	for _, c := range l.order {
-		if s, _ := l.pool.PeerStats(c.Peer); s.InFlight == 0 && c != p.asked {
+		if s, _ := l.pool.PeerStats(l.now, c.Peer); s.InFlight == 0 && c != p.asked {
 			idle = append(idle, c.String())
 		}
 	}

@@ -43,7 +43,7 @@ func TestCap(t *testing.T) {
 				w.at(w.now.Add(time.Duration(len(w.queue))*20*time.Millisecond), func() {
 					most = max(most, w.pool.Stats().InFlightBytes)
 					for _, p := range w.peers {
-						s, _ := w.pool.PeerStats(p.id)
+						s, _ := w.pool.PeerStats(w.now, p.id)
 						capped = capped || s.Why == pool.WhyCapped
 					}
 				})
@@ -90,7 +90,7 @@ func TestCapStall(t *testing.T) {
 		t.Errorf("%.3f of the cap has come", share)
 	}
 	for _, p := range w.peers {
-		if s, _ := w.pool.PeerStats(p.id); (s.Late > 0) != !p.stallAt.IsZero() {
+		if s, _ := w.pool.PeerStats(w.now, p.id); (s.Late > 0) != !p.stallAt.IsZero() {
 			t.Errorf("peer %d was late %d times", p.id, s.Late)
 		}
 	}

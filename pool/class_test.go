@@ -54,7 +54,7 @@ func TestAPeerIsNotAskedForWhatItDoesNotServe(t *testing.T) {
 	if got := s.reserve(); len(got) != 0 {
 		t.Fatalf("asked for %v", got)
 	}
-	if st, _ := s.pool.PeerStats("a"); st.Why != pool.WhyNothingWanted {
+	if st, _ := s.pool.PeerStats(s.now, "a"); st.Why != pool.WhyNothingWanted {
 		t.Fatalf("why is %q, with nothing that it serves wanted", st.Why)
 	}
 	s.want(100, 101)

@@ -184,7 +184,7 @@ func (p *Pool[P, K]) NextDeadline() (time.Time, bool) {
 	switch {
 	case p.bytesHeld >= p.cfg.heldBytes():
 		// Nothing is handed out before Done is called.
-	case p.wanted() > 0:
+	case p.wanted() > 0 || !p.dry:
 		sooner(p.wake)
 		for _, pr := range p.fresh {
 			if pr.open == 0 {

@@ -60,7 +60,7 @@ func (p *Pool[P, K]) lookAt(pr *peer[P, K]) {
 // candidates lists the peers that Reserve looks at, each once.
 func (p *Pool[P, K]) candidates(now time.Time) []*peer[P, K] {
 	all := p.hedgeDue(now)
-	if p.wanted() > 0 {
+	if p.wanted() > 0 || !p.dry {
 		awake := !p.wake.IsZero() && !now.Before(p.wake)
 		all = p.idleLook.due(now, len(p.idle)) || awake || all
 	}
@@ -89,7 +89,9 @@ func (p *Pool[P, K]) candidates(now time.Time) []*peer[P, K] {
 // settle puts those of the candidates that are still without work where the next
 // look finds them.
 func (p *Pool[P, K]) settle(candidates []*peer[P, K]) {
+	p.dry = p.wanted() == 0 && (p.dry || p.lookedAtAll)
 	for _, pr := range candidates {
+		pr.account(p.reserved)
 		if pr.open > 0 && (pr.late || !p.hasRoom(pr)) {
 			continue
 		}
@@ -131,6 +133,9 @@ func (p *Pool[P, K]) hungry(now time.Time, candidates []*peer[P, K]) []*peer[P, 
 		switch {
 		case pr.rests(now):
 			pr.limit = WhyLacking
+			if p.wanted() == 0 {
+				pr.limit = WhyNothingWanted
+			}
 		case pr.late:
 			if pr.open == 0 && !now.Before(pr.nextProbe) {
 				list = append(list, pr)

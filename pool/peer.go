@@ -58,6 +58,9 @@ type peer[P, K comparable] struct {
 	overdue bool  // while Expire works: among those that are late now
 
 	limit Why // why it got no more work when last looked at
+	doing Why // what its time counts as, since then
+	since time.Time
+	spent [NWhy]time.Duration
 	stats PeerStats
 }
 
@@ -68,7 +71,7 @@ func (p *Pool[P, K]) Join(now time.Time, name P, classes ...Class) {
 		return
 	}
 	p.joins++
-	pr := &peer[P, K]{name: name, seq: p.joins}
+	pr := &peer[P, K]{name: name, seq: p.joins, since: now}
 	for _, c := range classes {
 		pr.services[c].offered = true
 	}

@@ -65,6 +65,7 @@ type Pool[P, K comparable] struct {
 	fresh, idle []*peer[P, K]
 	idleLook    look
 	lookedAtAll bool      // the last Reserve has looked at the idle ones
+	dry         bool      // and they know that nothing is wanted
 	wake        time.Time // when one of them is to be looked at again
 	hedger      bool      // one of them could take over the work of others
 	outlook     outlook

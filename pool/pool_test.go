@@ -365,7 +365,7 @@ func TestSlowCheckingHoldsBackTheNetwork(t *testing.T) {
 	if got := s.reserve(); len(got) != 0 {
 		t.Fatalf("asked for %v while 501 bytes of 500 wait to be checked", got)
 	}
-	if st, _ := s.pool.PeerStats("a"); st.Why != pool.WhyChecking {
+	if st, _ := s.pool.PeerStats(s.now, "a"); st.Why != pool.WhyChecking {
 		t.Fatalf("why is %q", st.Why)
 	}
 	s.pool.Done(0)

@@ -59,11 +59,15 @@ type PeerStats struct {
 	InFlightBytes int64
 	Lacking       int
 	Why           Why
+	// Spent is how long each reason has kept the peer from doing more since it
+	// joined. It adds up to that time. A peer that brings something counts as
+	// transferring, unless it could bring more.
+	Spent [NWhy]time.Duration
 }
 
 // PeerStats returns the counters of a peer; it reports false if there is no
 // such peer.
-func (p *Pool[P, K]) PeerStats(name P) (PeerStats, bool) {
+func (p *Pool[P, K]) PeerStats(now time.Time, name P) (PeerStats, bool) {
 	pr := p.peers[name]
 	if pr == nil {
 		return PeerStats{}, false
@@ -73,7 +77,21 @@ func (p *Pool[P, K]) PeerStats(name P) (PeerStats, bool) {
 	s.InFlight, s.InFlightBytes = pr.keys, pr.booked
 	s.Lacking = len(pr.lackOrder)
 	s.Why = pr.limit
+	s.Spent = pr.spent
+	s.Spent[pr.doing] += now.Sub(pr.since)
 	return s, true
+}
+
+// account notes what a peer does from now on.
+func (pr *peer[P, K]) account(now time.Time) {
+	pr.spent[pr.doing] += now.Sub(pr.since)
+	pr.since, pr.doing = now, pr.limit
+	switch {
+	case pr.late:
+		pr.doing = WhyLate
+	case pr.open > 0 && pr.limit != WhyCapped && pr.limit != WhyBudget:
+		pr.doing = WhyTransferring
+	}
 }
 
 // Why says what keeps a peer from doing more. It is the answer to "why is it
@@ -91,12 +109,13 @@ const (
 	WhyBudget            // the bound on all bytes in flight is reached
 	WhyTail              // the little that is left comes sooner from others
 	WhyCapped            // as much is in flight as the cap lets through in time
+	NWhy                 // how many reasons there are
 )
 
-var whyText = [...]string{"unknown", "transferring", "nothing wanted", "lacking", "late", "checking", "budget", "tail", "capped"}
+var whyText = [NWhy]string{"unknown", "transferring", "nothing wanted", "lacking", "late", "checking", "budget", "tail", "capped"}
 
 func (w Why) String() string {
-	if int(w) < len(whyText) {
+	if w < NWhy {
 		return whyText[w]
 	}
 	return "unknown"

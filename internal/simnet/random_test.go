@@ -120,7 +120,7 @@ func (a *auditor) forgetLate() {
 		if p == nil {
 			continue
 		}
-		s, _ := a.pool.PeerStats(peer)
+		s, _ := a.pool.PeerStats(a.now, peer)
 		if s.Late > a.late[peer] {
 			a.late[peer] = s.Late
 			if s.InFlight == 0 {
@@ -218,7 +218,7 @@ func (a *auditor) Step(now time.Duration) {
 			continue
 		}
 		peers++
-		ps, _ := a.pool.PeerStats(peer)
+		ps, _ := a.pool.PeerStats(a.now, peer)
 		sum += ps.InFlightBytes
 		// A pipe that is a third empty takes a whole request.
 		if most := a.cfg.PeerBytes*3/2 + 9*maxBlock; ps.InFlightBytes > most {
@@ -343,7 +343,7 @@ func TestNobodyHelps(t *testing.T) {
 				t.Fatal("it ended without anybody to help")
 			}
 			for _, p := range w.peers {
-				stats, ok := w.policy.(*shoal).pool.PeerStats(int(p.id))
+				stats, ok := w.policy.(*shoal).pool.PeerStats(epoch.Add(w.now), int(p.id))
 				found := false
 				for _, why := range tt.want {
 					found = found || stats.Why == why

@@ -12,6 +12,7 @@ import (
 type shoal struct {
 	Setup
 	pool  *pool.Pool[int, key]
+	now   time.Time
 	peers []*shoalPeer // by number, nil if not connected
 	young int          // all blocks from here up have been given to the pool
 	old   int          // and all below here
@@ -86,6 +87,7 @@ func (s *shoal) Checked(now time.Duration, peer int, blocks []int, ok bool) {
 
 func (s *shoal) Step(now time.Duration) {
 	t := epoch.Add(now)
+	s.now = t
 	s.expire(t)
 	s.feed()
 	for _, r := range s.pool.Reserve(t) {
@@ -156,7 +158,7 @@ func (s *shoal) Next() (time.Duration, bool) {
 }
 
 func (s *shoal) Why(peer int) Reason {
-	stats, _ := s.pool.PeerStats(peer)
+	stats, _ := s.pool.PeerStats(s.now, peer)
 	switch stats.Why {
 	case pool.WhyTransferring:
 		return Transferring
