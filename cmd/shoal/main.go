@@ -91,7 +91,8 @@ Exit codes:
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		newDemo(), newNode(), newSync(), newImport(), newExport(), newStatus(), newPeers(), newSim(), newVersion(),
+		newDemo(), newNode(), newSync(), newImport(), newExport(), newStatus(), newPeers(),
+		newPut(), newGet(), newPin(), newUnpin(), newLs(), newSim(), newVersion(),
 	)
 	wrapArgs(root)
 	return root
