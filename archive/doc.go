@@ -1,4 +1,4 @@
-// Package archive streams blocks from and to chain files. It knows era1
+// Package archive streams blocks from and to chain files, and verifies them. It knows era1
 // archives, the RLP streams of `geth export`, both plain or gzipped, and text
 // files with one block in hexadecimal a line. Which of them a file is, the
 // first bytes tell, never its name.
@@ -7,8 +7,10 @@
 // them, whatever the length of the file. A file is as hostile as a peer: every
 // block has been parsed, checked against its own header and linked to the one
 // before it when it is handed out, and no allocation is sized by a number that
-// the file merely claims. A [Writer] writes RLP streams under a temporary name
-// that becomes the real one only when all of it is on disk.
+// the file merely claims. A [Writer] writes RLP streams, an [Era1Writer] era1
+// archives, under a temporary name that becomes the real one only when all of it
+// is on disk. A [Verifier] checks all that can be checked of files that follow on
+// each other.
 //
 // # era1
 //
@@ -33,6 +35,12 @@
 // file and joined again here: the RLP of a block is the list whose content is
 // the header's bytes followed by the content of the body's list.
 //
+// What is written is byte for byte what has been published: each compressed payload
+// is a snappy stream of its own, with its identifier, in chunks of up to 64 KiB of
+// content; the file is called network-epoch-root.era1, where epoch is the number of
+// the first block over 8192 in five digits, and root the first four bytes of the
+// accumulator. Only the last epoch under proof of work has fewer than 8192 blocks.
+//
 // # RLP stream
 //
 // Blocks one after the other, nothing between, no header, no end mark:
@@ -43,7 +51,6 @@
 //
 // It opens no store: [Import] writes to one that the caller has opened, [Export]
 // reads from one. It knows no fork choice; the store decides which branch is
-// canonical. It checks no seals. A [Reader] does not compare the first block with
-// the network's genesis block, Import does. It does not write era1 and does not
-// check receipts.
+// canonical. Seals are checked by a function that the caller has. A [Reader] does
+// not compare the first block with the network's genesis block, Import and Verify do.
 package archive

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 
-	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/golang/snappy"
 	"github.com/holiman/uint256"
@@ -47,6 +46,7 @@ type era1 struct {
 	unsnap *snappy.Reader
 	header []byte      // decompressed, reused
 	body   []byte      // decompressed, reused
+	recs   []byte      // receipts, decompressed, reused
 	td     uint256.Int // of the last block
 	first  uint64      // number of the first block
 	starts []int64     // where each block starts, to be compared with the index
@@ -157,7 +157,7 @@ func (e *era1) block(start, n int64) (blk Block, err error) {
 		return blk, err
 	}
 	blk = Block{Block: b, Offset: start}
-	if blk.Receipts, err = e.receipts(); err != nil {
+	if blk.Receipts, err = e.receipts(b); err != nil {
 		return Block{}, err
 	}
 	if blk.TD, err = e.totalDifficulty(b); err != nil {
@@ -234,22 +234,21 @@ func (e *era1) unpack(dst []byte, typ uint16, n int64) ([]byte, error) {
 	}
 }
 
-// receipts reads the receipts entry, or skips it if nobody wants it.
-func (e *era1) receipts() ([]byte, error) {
+// receipts reads the receipts entry of b, or skips it if nobody wants it.
+func (e *era1) receipts(b *chain.Block) ([]byte, error) {
 	start := e.src.off
 	n, err := e.entry(typeReceipts, 0, MaxBlock)
 	if err != nil {
 		return nil, err
 	}
 	if e.opts.Receipts {
-		receipts, err := e.unpack(nil, typeReceipts, n)
-		if err != nil {
+		if e.recs, err = e.unpack(e.recs[:0], typeReceipts, n); err != nil {
 			return nil, at(start, err)
 		}
-		if _, rest, err := rlp.SplitList(receipts); err != nil || len(rest) > 0 {
-			return nil, at(start, errors.New("corrupted: the receipts entry is not one RLP list"))
+		if err := b.CheckReceipts(e.recs); err != nil {
+			return nil, at(start, fmt.Errorf("corrupted: receipts and header do not match: %w", err))
 		}
-		return receipts, nil
+		return slices.Clone(e.recs), nil
 	}
 	if err := e.src.skip(n); err != nil {
 		return nil, at(start, readError("the "+entryNames[typeReceipts], err))
@@ -301,15 +300,15 @@ func (e *era1) end(start, n int64) error {
 	if len(e.starts) == 0 {
 		return errors.New("an era1 file without blocks")
 	}
+	e.behind = true
 	if err := e.checkSize(start, typeAccumulator, n, 32, 32); err != nil {
 		return err
 	}
-	var root common.Hash
-	if _, err := io.ReadFull(&e.src, root[:]); err != nil {
+	if _, err := io.ReadFull(&e.src, e.root[:]); err != nil {
 		return readError("the "+entryNames[typeAccumulator], err)
 	}
-	if want := e.acc.root(); root != want {
-		return fmt.Errorf("corrupted: accumulator root is %x, but the blocks have %x", root, want)
+	if want := e.acc.root(); e.root != want {
+		return fmt.Errorf("corrupted: accumulator root is %x, but the blocks have %x", e.root, want)
 	}
 	indexStart := e.src.off
 	if err := e.index(indexStart); err != nil {

@@ -14,12 +14,13 @@ type Error struct {
 	File string // as given to [Open] or [NewReader]
 	// Number is the number of the block concerned: the one after the last
 	// good block, which for the first block of a file is what the block says.
-	// For the entries behind the last block of an era1 file it is the number
-	// after that of the last block.
 	Number uint64
 	// NumberKnown is false if not even the first block could be read. Number
 	// is 0 then.
 	NumberKnown bool
+	// Behind: what is wrong comes behind the last block, whose number is one less
+	// than Number: the accumulator or the index of an era1 file.
+	Behind bool
 	// Offset is where the record concerned starts in the (decompressed)
 	// stream: a block, a hex line, an era1 entry. It is -1 if the file could
 	// not be opened.
@@ -33,6 +34,8 @@ func (e *Error) Error() string {
 	switch {
 	case e.Offset < 0:
 		return fmt.Sprintf("archive: opening %s: %v", e.File, e.Err)
+	case e.Behind:
+		return fmt.Sprintf("archive: %s: behind block %d, at offset %d: %v", e.File, e.Number-1, e.Offset, e.Err)
 	case !e.NumberKnown:
 		return fmt.Sprintf("archive: %s: first block, at offset %d: %v", e.File, e.Offset, e.Err)
 	}

@@ -159,8 +159,7 @@ func body(t testing.TB, b *chain.Block) []byte {
 }
 
 // era1File writes blocks as an era1 file. It returns the places where each
-// block starts and, at the end, where the accumulator does. The receipts are
-// those of receiptsOf.
+// block starts and, at the end, where the accumulator does.
 func era1File(t testing.TB, net *chain.Network, td uint256.Int, blocks []*chain.Block) (data []byte, starts []int) {
 	t.Helper()
 	var e e2store
@@ -172,7 +171,7 @@ func era1File(t testing.TB, net *chain.Network, td uint256.Int, blocks []*chain.
 		if td, err = net.TotalDifficulty(&td, b); err != nil {
 			t.Fatal(err)
 		}
-		e.tuple(b.Header.Raw(), body(t, b), receiptsOf(b), &td)
+		e.tuple(b.Header.Raw(), body(t, b), chaingen.Receipts(b), &td)
 		acc.add(b.Hash, &td)
 	}
 	starts = append(starts, len(e.data))
@@ -180,11 +179,6 @@ func era1File(t testing.TB, net *chain.Network, td uint256.Int, blocks []*chain.
 	e.entry(typeAccumulator, root[:])
 	e.entry(typeIndex, indexPayload(blocks[0].Number, len(e.data), starts[:len(blocks)]))
 	return e.data, starts
-}
-
-// receiptsOf is what stands in for the receipts of a block: a list of its hash.
-func receiptsOf(b *chain.Block) []byte {
-	return append([]byte{0xc0 + 33, 0x80 + 32}, b.Hash[:]...)
 }
 
 func indexPayload(first uint64, at int, starts []int) []byte {
@@ -204,7 +198,7 @@ func allBlocks(t testing.TB, got []Block, want []*chain.Block) {
 		t.Fatalf("got %d blocks, want %d", len(got), len(want))
 	}
 	for i, b := range got {
-		if b.Receipts != nil && !bytes.Equal(b.Receipts, receiptsOf(want[i])) {
+		if b.Receipts != nil && !bytes.Equal(b.Receipts, chaingen.Receipts(want[i])) {
 			t.Fatalf("receipts of block %d have changed", want[i].Number)
 		}
 	}

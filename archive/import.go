@@ -3,13 +3,8 @@ package archive
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"iter"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -22,6 +17,7 @@ type Importer interface {
 	Linked(common.Hash) (store.Link, bool, error)
 	AppendRaw(dst []byte, hash common.Hash) ([]byte, error)
 	Put([]store.Record) (int, error)
+	PutContent(store.Kind, []store.Record) (int, error)
 	Link([]store.Link) (store.Move, error)
 }
 
@@ -36,6 +32,9 @@ type Imported struct {
 	Blocks uint64 // read and in the store now
 	Added  uint64 // of them, those that were not there before
 	Moved  bool   // the head moved
+	// Receipts: of so many blocks, receipts are in the store that were not there.
+	// Blocks with equal receipts count once.
+	Receipts uint64
 }
 
 // importBytes and importBlocks bound a batch of Import. Each batch costs two syncs
@@ -49,25 +48,25 @@ const (
 // error occurs, or when the context is cancelled, is in the store. Errors of the
 // file are *[Error]; the others are the store's. All rules for headers and uncles
 // are checked, and the seals that [Options.Seal] stands for. The reader must check
-// bodies: what is read with [Options.SkipBodies] is stored as it is.
+// bodies: what is read with [Options.SkipBodies] is stored as it is. Receipts are
+// stored too if they are read, see [Options.Receipts].
 func Import(ctx context.Context, r *Reader, net *chain.Network, to Importer) (done Imported, err error) {
-	im := importer{net: net, to: to, reader: r}
+	im := importer{trail: trail{net: net}, seals: seals{reader: r}, to: to, reader: r}
 	err = im.run(ctx, r)
 	return im.done, err
 }
 
 // importer gathers blocks of one run, each on top of the one before.
 type importer struct {
-	net    *chain.Network
-	to     Importer
-	done   Imported
-	reader *Reader
-	last   store.Link     // zero before the first block
-	before []*chain.Block // last and its ancestors, youngest first, for uncles
-	sealed []Block        // of the batch, those whose seals are to be checked
-	recs   []store.Record
-	links  []store.Link
-	bytes  int
+	trail
+	seals    // of the batch
+	to       Importer
+	done     Imported
+	reader   *Reader
+	recs     []store.Record
+	receipts []store.Record
+	links    []store.Link
+	bytes    int
 }
 
 func (im *importer) run(ctx context.Context, r *Reader) error {
@@ -113,27 +112,16 @@ func (im *importer) add(b Block) error {
 			return err
 		}
 	}
-	if err := im.net.CheckLink(&im.before[0].Header, &b.Header); err != nil {
+	if err := im.follow(b); err != nil {
 		return err
 	}
-	if err := im.net.CheckUncles(b.Block, im.before); err != nil {
-		return err
-	}
-	td, err := im.net.TotalDifficulty(&im.last.TD, b.Block)
-	if err != nil {
-		return err
-	}
-	if b.TD != nil && !b.TD.Eq(&td) {
-		return &chain.RuleError{Rule: chain.RuleTotalDifficulty, Number: b.Number, Hash: b.Hash, Have: b.TD.Dec(), Want: td.Dec()}
-	}
-	im.last = store.Link{Hash: b.Hash, Parent: b.Parent, Number: b.Number, TD: td}
-	im.before = append([]*chain.Block{b.Block}, im.before[:min(len(im.before), chain.UncleDepth-1)]...)
-	if o := &im.reader.opts; o.Seal != nil && (o.Sealed == nil || o.Sealed(b.Block)) {
-		im.sealed = append(im.sealed, b)
-	}
+	im.seals.add(b)
 	im.links = append(im.links, im.last)
 	im.recs = append(im.recs, store.Record{Hash: b.Hash, Number: b.Number, Raw: b.Raw()})
-	im.bytes += len(b.Raw())
+	if b.Receipts != nil && b.HasReceipts() {
+		im.receipts = append(im.receipts, store.Record{Hash: b.ReceiptRoot, Raw: b.Receipts})
+	}
+	im.bytes += len(b.Raw()) + len(b.Receipts)
 	if im.bytes >= importBytes || len(im.recs) >= importBlocks {
 		return im.flush()
 	}
@@ -161,55 +149,16 @@ func (im *importer) ancestors(h common.Hash) error {
 	return nil
 }
 
-// checkSeals checks the seals that were chosen, on all cores. It returns the first
-// block whose seal is false, and why.
-func (im *importer) checkSeals() (common.Hash, error) {
-	errs := make([]error, len(im.sealed))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(errs)) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(errs); i = int(next.Add(1)) - 1 {
-				errs[i] = im.checkSeal(im.sealed[i].Block)
-			}
-		})
-	}
-	wg.Wait()
-	for i, err := range errs {
-		if err != nil {
-			return im.sealed[i].Hash, im.reader.errorAt(im.sealed[i], err)
-		}
-	}
-	return common.Hash{}, nil
-}
-
-// checkSeal checks the seals of a block and of its uncles.
-func (im *importer) checkSeal(b *chain.Block) error {
-	seal := im.reader.opts.Seal
-	if err := seal(&b.Header); err != nil {
-		return err
-	}
-	for u, err := range b.Uncles() {
-		if err == nil {
-			err = seal(u)
-		}
-		if err != nil {
-			return fmt.Errorf("uncle: %w", err)
-		}
-	}
-	return nil
-}
-
 // flush stores and links what has been gathered, up to the first false seal. What
 // fails is not tried again: the error ends the import.
 func (im *importer) flush() (err error) {
-	recs, links := im.recs, im.links
-	bad, sealErr := im.checkSeals()
+	recs, links, receipts := im.recs, im.links, im.receipts
+	bad, sealErr := im.seals.check()
 	if sealErr != nil {
 		n := slices.IndexFunc(links, func(l store.Link) bool { return l.Hash == bad })
 		recs, links = recs[:n], links[:n]
 	}
-	im.recs, im.links, im.sealed, im.bytes = im.recs[:0], im.links[:0], im.sealed[:0], 0
+	im.recs, im.links, im.receipts, im.bytes = im.recs[:0], im.links[:0], im.receipts[:0], 0
 	defer func() { err = errors.Join(err, sealErr) }()
 	if len(recs) == 0 {
 		return nil
@@ -219,6 +168,12 @@ func (im *importer) flush() (err error) {
 		return err
 	}
 	im.done.Added += uint64(added)
+	if len(receipts) > 0 {
+		if added, err = im.to.PutContent(store.Receipts, receipts); err != nil {
+			return err
+		}
+		im.done.Receipts += uint64(added)
+	}
 	move, err := im.to.Link(links)
 	if err != nil {
 		return err
@@ -237,35 +192,4 @@ func (r *Reader) errorAt(b Block, err error) error {
 		return err
 	}
 	return &Error{File: r.name, Number: b.Number, NumberKnown: true, Offset: b.Offset, Err: err}
-}
-
-// Exporter is what Export reads from; *store.Store is one.
-type Exporter interface {
-	CanonicalHashes(from, to uint64) iter.Seq2[common.Hash, error]
-	AppendRaw(dst []byte, hash common.Hash) ([]byte, error)
-}
-
-// Export writes the blocks from number first to number last, both included, of
-// the canonical chain, fewer if the chain ends before. It calls progress, if not
-// nil, after each block. It neither commits nor aborts the writer.
-func Export(ctx context.Context, from Exporter, first, last uint64, w *Writer, progress func()) error {
-	var buf []byte
-	for h, err := range from.CanonicalHashes(first, last) {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		if buf, err = from.AppendRaw(buf[:0], h); err != nil {
-			return err
-		}
-		if err := w.Append(buf); err != nil {
-			return err
-		}
-		if progress != nil {
-			progress()
-		}
-	}
-	return nil
 }

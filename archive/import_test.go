@@ -41,6 +41,36 @@ func openStore(t testing.TB, net *chain.Network) *store.Store {
 	return st
 }
 
+// Receipts that are read are kept, those of a block without any are not, and equal ones
+// are kept once.
+func TestImportKeepsReceipts(t *testing.T) {
+	blocks := generated(t, chain.Dev, 9) // with 0, 1 or 2 transactions
+	data, _ := era1File(t, chain.Dev, uint256.Int{}, blocks)
+	for _, keep := range []bool{true, false} {
+		st := openStore(t, chain.Dev)
+		got := importData(t, data, chain.Dev, st, Options{SkipLinks: true, Receipts: keep})
+		want := Imported{Blocks: 10, Added: 9, Moved: true}
+		if keep {
+			want.Receipts = 2
+		}
+		wantImported(t, got, nil, want)
+		for _, b := range blocks {
+			raw, err := st.AppendContent(nil, store.Receipts, b.ReceiptRoot)
+			switch {
+			case keep && b.HasReceipts():
+				if err != nil || !bytes.Equal(raw, chaingen.Receipts(b)) {
+					t.Fatalf("receipts of block %d: %d bytes, %v", b.Number, len(raw), err)
+				}
+			case !errors.Is(err, store.ErrNotFound):
+				t.Fatalf("receipts of block %d: %d bytes, %v", b.Number, len(raw), err)
+			}
+		}
+		// Once more, with receipts: what is missing comes.
+		got = importData(t, data, chain.Dev, st, Options{SkipLinks: true, Receipts: true})
+		wantImported(t, got, nil, Imported{Blocks: 10, Receipts: 2 - want.Receipts})
+	}
+}
+
 // importAs reads data, a file called name, into to.
 func importAs(t testing.TB, name string, data []byte, net *chain.Network, to Importer) (Imported, error) {
 	t.Helper()

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
 	"github.com/klauspost/compress/gzip"
 
@@ -31,9 +32,9 @@ type Block struct {
 	// start at the genesis block rests on the file's word alone. Only era1 has
 	// it, else it is nil.
 	TD *uint256.Int
-	// Receipts is the list of the block's receipts in RLP as the file has it,
-	// not checked against the header. It is nil unless asked for by
-	// [Options.Receipts].
+	// Receipts is the list of the block's receipts in RLP, see
+	// [chain.ReceiptsRoot]. It is nil unless asked for by [Options.Receipts], and
+	// if the file has none.
 	Receipts []byte
 	// Offset is where the block's record starts in the decompressed stream.
 	Offset int64
@@ -53,7 +54,7 @@ type Options struct {
 	// from several goroutines.
 	Seal   func(*chain.Header) error
 	Sealed func(*chain.Block) bool
-	// Receipts fills [Block.Receipts] from an era1 file.
+	// Receipts fills [Block.Receipts] from an era1 file, checked against the header.
 	Receipts bool
 }
 
@@ -71,6 +72,8 @@ type Reader struct {
 	gzipped bool
 	next    func() (Block, error)
 	last    *chain.Block // the last good block, nil before the first
+	behind  bool         // the entries behind the last block are being read
+	root    common.Hash  // accumulator root of an era1 file, once it has been read
 	err     error        // what ended the stream
 }
 
@@ -186,6 +189,10 @@ func (r *Reader) Next() (Block, error) {
 // Kind returns what the file turned out to be.
 func (r *Reader) Kind() Kind { return r.kind }
 
+// Root returns the accumulator root of an era1 file that has been read to its end, zero
+// before, and of other files.
+func (r *Reader) Root() common.Hash { return r.root }
+
 // Gzipped reports whether the file is compressed with gzip.
 func (r *Reader) Gzipped() bool { return r.gzipped }
 
@@ -217,7 +224,7 @@ func (r *Reader) fail(b *chain.Block, off int64, err error) *Error {
 	}
 	switch {
 	case r.last != nil:
-		e.Number, e.NumberKnown = r.last.Number+1, true
+		e.Number, e.NumberKnown, e.Behind = r.last.Number+1, true, r.behind
 	case b != nil:
 		e.Number, e.NumberKnown = b.Number, true
 	}

@@ -1,13 +1,9 @@
 package archive
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io/fs"
-	"math/rand/v2"
 	"os"
-	"path/filepath"
 
 	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/klauspost/compress/gzip"
@@ -32,9 +28,8 @@ import (
 //	return w.Commit()
 type Writer struct {
 	path   string // the name to be
-	file   *os.File
-	buf    *bufio.Writer // into file
-	zip    *gzip.Writer  // into buf; nil if plain
+	out    *pending
+	zip    *gzip.Writer // into out; nil if plain
 	blocks uint64
 	bytes  int64
 	err    error // sticky: what broke the writer, or errDone
@@ -55,30 +50,16 @@ func Create(path string) (*Writer, error) {
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("archive: %s exists and is not a file that can be replaced", path)
 	}
-	f, err := createBeside(path)
+	out, err := createBeside(path)
 	if err != nil {
 		return nil, fmt.Errorf("archive: creating %s: %w", path, err)
 	}
-	w := &Writer{path: path, file: f, buf: bufio.NewWriterSize(f, readAhead)}
+	w := &Writer{path: path, out: out}
 	if zipped {
 		// The zero gzip header has neither name nor time in it.
-		w.zip = gzip.NewWriter(w.buf)
+		w.zip = gzip.NewWriter(out.buf)
 	}
 	return w, nil
-}
-
-// createBeside creates a file with a name that is not in use in the directory
-// of path. Unlike os.CreateTemp it leaves the permissions to the umask, for
-// the file is to stay.
-func createBeside(path string) (*os.File, error) {
-	dir, base := filepath.Split(path)
-	for {
-		name := filepath.Join(dir, fmt.Sprintf(".%s.%08x.tmp", base, rand.Uint32()))
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-		if !errors.Is(err, fs.ErrExist) {
-			return f, err
-		}
-	}
 }
 
 // Append writes one block, given by its RLP, which is not kept. Only that it
@@ -96,7 +77,7 @@ func (w *Writer) Append(raw []byte) error {
 	case w.zip != nil:
 		_, w.err = w.zip.Write(raw)
 	default:
-		_, w.err = w.buf.Write(raw)
+		_, w.err = w.out.buf.Write(raw)
 	}
 	if w.err != nil {
 		return w.fail("writing", w.err)
@@ -114,54 +95,26 @@ func (w *Writer) Written() (blocks uint64, bytes int64) { return w.blocks, w.byt
 // because of an earlier error of Append, nothing is left behind and what had
 // the name before still has it.
 func (w *Writer) Commit() error {
-	if w.err == nil {
-		w.err = w.flush()
+	if w.err == nil && w.zip != nil {
+		w.err = w.zip.Close()
 	}
 	if w.err != nil {
 		err := w.fail("writing", w.err)
 		w.Abort()
 		return err
 	}
-	name := w.file.Name()
-	w.file, w.err = nil, errDone
-	if err := os.Rename(name, w.path); err != nil {
-		os.Remove(name)
-		return w.fail("naming", err)
-	}
-	// The content is on disk. That the name is too, not every system can
-	// promise, and an export can be repeated: so this is only tried.
-	if dir, err := os.Open(filepath.Dir(w.path)); err == nil {
-		dir.Sync()
-		dir.Close()
+	w.err = errDone
+	if err := w.out.commit(w.path); err != nil {
+		return w.fail("writing", err)
 	}
 	return nil
-}
-
-// flush writes out all that is buffered and closes the file.
-func (w *Writer) flush() error {
-	if w.zip != nil {
-		if err := w.zip.Close(); err != nil {
-			return err
-		}
-	}
-	if err := w.buf.Flush(); err != nil {
-		return err
-	}
-	if err := w.file.Sync(); err != nil {
-		return err
-	}
-	return w.file.Close()
 }
 
 // Abort gives up and removes what has been written. After Commit or Abort it
 // does nothing.
 func (w *Writer) Abort() error {
-	if w.file == nil {
-		return nil
-	}
-	w.file.Close() // closed already if the end of Commit failed
-	err := os.Remove(w.file.Name())
-	w.file, w.err = nil, errDone
+	err := w.out.abort()
+	w.err = errDone
 	if err != nil {
 		return w.fail("removing the unfinished", err)
 	}

@@ -98,7 +98,7 @@ func TestWriterLeavesNoHalfFile(t *testing.T) {
 			return nil
 		}},
 		{"disk error, then commit", func(w *Writer) error {
-			w.file.Close() // the next write to it fails
+			w.out.file.Close() // the next write to it fails
 			if err := w.Commit(); !errors.Is(err, fs.ErrClosed) {
 				t.Errorf("got %v, want %v", err, fs.ErrClosed)
 			}
