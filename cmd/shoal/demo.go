@@ -104,7 +104,8 @@ func (o *options) networkOf(file string) (*chain.Network, error) {
 		}
 		return net, nil
 	}
-	var first error
+	var first error // if no network can have such a block
+	readable := false
 	for _, net := range chain.Networks() {
 		r, err := archive.Open(file, net, archive.Options{SkipBodies: true})
 		if err != nil {
@@ -118,6 +119,7 @@ func (o *options) networkOf(file string) (*chain.Network, error) {
 			}
 			continue
 		}
+		readable = true
 		genesis, err := net.GenesisBlock()
 		if err != nil {
 			return nil, err
@@ -126,7 +128,7 @@ func (o *options) networkOf(file string) (*chain.Network, error) {
 			return net, nil
 		}
 	}
-	if first != nil {
+	if !readable {
 		return nil, first
 	}
 	return nil, usage("%s begins with no genesis block that is known: name its network with --network", file)

@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,13 +14,18 @@ import (
 func newImport() *cobra.Command {
 	o := &options{}
 	seals := &sealOptions{}
+	var receipts bool
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
 		Short: "Import blocks from chain files",
 		Long: `Import blocks from era1 archives, from RLP streams as "geth export" writes them,
 or from text files with one block in hexadecimal a line, each plain or gzipped.
 The content tells which it is. Blocks are checked as they are read. Where a file
-is damaged, the import stops and says where; what came before stays imported.`,
+is damaged, the import stops and says where; what came before stays imported.
+
+Era1 archives have the receipts of the blocks too. They are checked against the
+headers and kept, which "export --format era1" needs. A receipt takes 270 bytes and
+what it logs. --receipts=false leaves them out.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) (err error) {
 			ui, err := o.ui()
@@ -48,6 +51,7 @@ is damaged, the import stops and says where; what came before stays imported.`,
 			if err != nil {
 				return err
 			}
+			opts.Receipts = receipts
 			var total archive.Imported
 			for _, f := range files {
 				r, err := archive.Open(f, net, opts)
@@ -60,18 +64,20 @@ is damaged, the import stops and says where; what came before stays imported.`,
 				r.Close()
 				total.Blocks += done.Blocks
 				total.Added += done.Added
+				total.Receipts += done.Receipts
 				if err != nil {
 					return importHint(err, net.Name)
 				}
 			}
 			h := headOf(st.Head())
-			return o.result(map[string]any{"blocks": total.Blocks, "added": total.Added, "head": h}, func() {
+			return o.result(map[string]any{"blocks": total.Blocks, "added": total.Added, "receipts": total.Receipts, "head": h}, func() {
 				fmt.Printf("imported %d blocks, %d of them new; head is %v\n", total.Blocks, total.Added, h)
 			})
 		},
 	}
 	o.add(cmd)
 	seals.addPolicy(cmd)
+	cmd.Flags().BoolVar(&receipts, "receipts", true, "keep the receipts that era1 archives have")
 	return cmd
 }
 
@@ -97,63 +103,6 @@ func importHint(err error, network string) error {
 		return fmt.Errorf("%w; this data directory is for %s: name the file's network with --network, and a directory for it with --datadir", err, network)
 	}
 	return err
-}
-
-func newExport() *cobra.Command {
-	o := &options{}
-	var from, to uint64
-	cmd := &cobra.Command{
-		Use:   "export FILE",
-		Short: "Export the canonical chain to a file that other clients import",
-		Long: `Export blocks of the canonical chain as an RLP stream, which "geth import" and
-this program read. The extension of the file chooses the format: ` + strings.Join(archive.WriteExtensions(), ", ") + `.
-The file appears when it is complete.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			ui, err := o.ui()
-			if err != nil {
-				return err
-			}
-			st, _, err := o.openExisting(ui.Logger)
-			if err != nil {
-				return err
-			}
-			defer closeStore(st, &err)
-			h := st.Head()
-			if !cmd.Flags().Changed("to") {
-				to = h.Number
-			}
-			if from > to {
-				return usage("--from %d is above --to %d", from, to)
-			}
-			if to > h.Number {
-				return usage("--to %d is above the head, which is block %d", to, h.Number)
-			}
-			w, err := archive.Create(args[0])
-			if err != nil {
-				return err
-			}
-			defer w.Abort()
-			stop, step := watchBlocks("exporting", to-from+1, ui)
-			err = archive.Export(cmd.Context(), st, from, to, w, step)
-			stop()
-			if err != nil {
-				return err
-			}
-			if err := w.Commit(); err != nil {
-				return err
-			}
-			blocks, bytes := w.Written()
-			return o.result(map[string]any{"file": args[0], "blocks": blocks, "bytes": bytes, "from": from, "to": to}, func() {
-				fmt.Printf("exported %d blocks, %d to %d, to %s\n", blocks, from, to, args[0])
-			})
-		},
-	}
-	o.add(cmd)
-	cmd.Flags().Uint64Var(&from, "from", 0, "`number` of the first block")
-	cmd.Flags().Uint64Var(&to, "to", math.MaxUint64, "`number` of the last block (default: the head)")
-	cmd.Flags().Lookup("to").DefValue = ""
-	return cmd
 }
 
 func newStatus() *cobra.Command {

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -192,6 +194,13 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 		a, b := ts.ReadFile(args[0]), ts.ReadFile(args[1])
 		if (a == b) == neg {
 			ts.Fatalf("%s has %d bytes, %s has %d; equal: %v", args[0], len(a), args[1], len(b), a == b)
+		}
+	},
+	// sha256 FILE DIGEST: checks the digest of a file.
+	"sha256": func(ts *testscript.TestScript, neg bool, args []string) {
+		positive(ts, neg, len(args) == 2, "sha256 FILE DIGEST")
+		if got := fmt.Sprintf("%x", sha256.Sum256([]byte(ts.ReadFile(args[0])))); got != args[1] {
+			ts.Fatalf("%s has %s, want %s", args[0], got, args[1])
 		}
 	},
 	// absent PATTERN: no file has a name like that.
