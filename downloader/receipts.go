@@ -1,0 +1,152 @@
+package downloader
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/store"
+)
+
+// ReceiptStore is where blocks, their receipts and a [ReceiptCursor] are; *store.Store
+// is one.
+type ReceiptStore interface {
+	Head() store.Head
+	Canonical(number uint64) (common.Hash, error)
+	CanonicalHashes(from, to uint64) iter.Seq2[common.Hash, error]
+	AppendAncestors(dst []common.Hash, of common.Hash, most int) ([]common.Hash, error)
+	AppendRaw(dst []byte, hash common.Hash) ([]byte, error)
+	HasContent(store.Kind, common.Hash) (bool, error)
+	Meta(key string) ([]byte, error)
+	SetMeta(key string, value []byte) error
+}
+
+// receiptsMeta is the name of the cursor in the store: number(8) hash(32).
+const receiptsMeta = "downloader/receipts"
+
+// forkStep is how many ancestors are looked at in one step when the cursor has been left
+// behind on a branch. Most reorgs are shorter; a longer one takes some steps more.
+const forkStep = 64
+
+// ReceiptCursor finds the blocks of the canonical chain whose receipts are missing, and
+// remembers on disk below which block there are none, so that each block is looked at
+// once. It is not safe for concurrent use.
+type ReceiptCursor struct {
+	net   *chain.Network
+	store ReceiptStore
+	// number and hash are those of the last block up to which nothing is missing. The
+	// genesis block has no transactions, hence no receipts.
+	number uint64
+	hash   common.Hash
+}
+
+// MissingReceipts are receipts that are wanted.
+type MissingReceipts struct {
+	Number uint64      // of a block that has them
+	Root   common.Hash // their name
+}
+
+// NewReceiptCursor returns the cursor of a store.
+func NewReceiptCursor(net *chain.Network, st ReceiptStore) (*ReceiptCursor, error) {
+	c := &ReceiptCursor{net: net, store: st}
+	value, err := st.Meta(receiptsMeta)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		c.hash, err = st.Canonical(0)
+		return c, err
+	case err != nil:
+		return nil, err
+	case len(value) != 8+common.HashLength:
+		return nil, fmt.Errorf("downloader: the cursor of receipts has %d bytes", len(value))
+	}
+	c.number, c.hash = binary.BigEndian.Uint64(value), common.Hash(value[8:])
+	return c, c.align()
+}
+
+// align moves the cursor down to the canonical chain, if a reorg has left it on a branch.
+func (c *ReceiptCursor) align() error {
+	if on, err := c.canonical(c.number, c.hash); on || err != nil {
+		return err
+	}
+	for c.number > 0 {
+		hashes, err := c.store.AppendAncestors(nil, c.hash, forkStep)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if len(hashes) == 0 { // not linked any more: what it rested on is lost
+			c.number = 0
+		}
+		for _, h := range hashes {
+			c.number, c.hash = c.number-1, h
+			if on, err := c.canonical(c.number, h); on || err != nil {
+				return err
+			}
+		}
+	}
+	var err error
+	c.hash, err = c.store.Canonical(0)
+	return err
+}
+
+func (c *ReceiptCursor) canonical(number uint64, hash common.Hash) (bool, error) {
+	h, err := c.store.Canonical(number)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return h == hash, err
+}
+
+// Number returns the number of the last block up to which no receipts are missing.
+func (c *ReceiptCursor) Number() uint64 { return c.number }
+
+// Missing yields what is missing from the cursor up to the head, by the number of the
+// block. It reads each block on the way. Receipts that several blocks share come with
+// each of them until they are stored. After an error it ends.
+func (c *ReceiptCursor) Missing() iter.Seq2[MissingReceipts, error] {
+	return func(yield func(MissingReceipts, error) bool) {
+		if err := c.align(); err != nil {
+			yield(MissingReceipts{}, err)
+			return
+		}
+		var raw []byte
+		for h, err := range c.store.CanonicalHashes(c.number+1, c.store.Head().Number) {
+			var b *chain.Block
+			if err == nil {
+				raw, err = c.store.AppendRaw(raw[:0], h)
+			}
+			if err == nil {
+				b, err = c.net.ParseBlockAs(h, raw)
+			}
+			held := true
+			if err == nil && b.HasReceipts() {
+				held, err = c.store.HasContent(store.Receipts, b.ReceiptRoot)
+			}
+			if err != nil {
+				yield(MissingReceipts{}, err)
+				return
+			}
+			if !held && !yield(MissingReceipts{b.Number, b.ReceiptRoot}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Advance says that no receipts are missing up to a block of the canonical chain. It is
+// durable when it returns, which costs a sync: every few thousand blocks are often enough.
+func (c *ReceiptCursor) Advance(number uint64) error {
+	hash, err := c.store.Canonical(number)
+	if err != nil {
+		return fmt.Errorf("downloader: cursor of receipts to block %d: %w", number, err)
+	}
+	value := append(binary.BigEndian.AppendUint64(nil, number), hash[:]...)
+	if err := c.store.SetMeta(receiptsMeta, value); err != nil {
+		return err
+	}
+	c.number, c.hash = number, hash
+	return nil
+}
