@@ -6,8 +6,6 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
-
-	"github.com/shoalnet/shoal/chain"
 )
 
 // A list of hashes proves nothing: anybody can make one up for free, as long as he
@@ -64,18 +62,18 @@ func (a *admission) lead() uint64 {
 }
 
 // premature reports whether a block is from the future. That may be our clock's fault.
-func (l *loop) premature(b *chain.Header) bool {
-	return b.Time > uint64(max(0, l.cfg.clock().Add(clockSlack).Unix()))
+func (l *loop) premature(b *summary) bool {
+	return b.time > uint64(max(0, l.cfg.clock().Add(clockSlack).Unix()))
 }
 
 // plausible checks what a head block says of the length of its chain.
-func (l *loop) plausible(b *chain.Header) error {
+func (l *loop) plausible(b *summary) error {
 	genesis, err := l.cfg.Network.GenesisBlock()
 	if err != nil {
 		return err
 	}
-	if b.Time <= genesis.Time || b.Number > b.Time-genesis.Time {
-		return fmt.Errorf("its head block has number %d, more than there have been seconds since the genesis block", b.Number)
+	if b.time <= genesis.Time || b.number > b.time-genesis.Time {
+		return fmt.Errorf("its head block has number %d, more than there have been seconds since the genesis block", b.number)
 	}
 	return nil
 }
@@ -110,14 +108,14 @@ func (l *loop) probeBatch(from uint64, hashes []common.Hash) {
 
 // passed notes a probe that was found in its place, and judges the claim when all
 // of the list is known.
-func (l *loop) passed(b *chain.Header) error {
+func (l *loop) passed(b *summary) error {
 	a := &l.plan.admission
-	if !a.probes[b.Hash] {
+	if !a.probes[b.hash] {
 		return nil
 	}
-	delete(a.probes, b.Hash)
+	delete(a.probes, b.hash)
 	a.passed++
-	if _, over := a.sum.AddOverflow(&a.sum, &b.Difficulty); over {
+	if _, over := a.sum.AddOverflow(&a.sum, &b.difficulty); over {
 		return l.invalid("the difficulties of its chain add up to more than 256 bits")
 	}
 	return l.judge()

@@ -27,7 +27,6 @@ type Downloader struct {
 	plans  atomic.Uint64  // counts the plans that were taken up or closed, for the linker
 	again  atomic.Bool    // blocks of the plan may have been here before
 	vouch  atomic.Uint64  // number of a trusted block in the plan, 0 if there is none
-	fresh  *recent        // blocks just stored, for the linker
 	later  sync.Map       // hashes of probes whose seals are checked by the linker
 }
 
@@ -37,7 +36,7 @@ type message interface{ apply(*loop) error }
 // New returns a downloader. It does nothing before Run.
 func New(cfg Config) *Downloader {
 	return &Downloader{
-		cfg: cfg, fresh: newRecent(), checks: make(chan checkTask),
+		cfg: cfg, checks: make(chan checkTask),
 		inbox: make(chan message, inboxSlots), walks: make(chan message, inboxSlots),
 	}
 }
@@ -104,9 +103,8 @@ type loop struct {
 	toSeal   []sealTask
 	seals    chan sealTask // to the sealers; unbuffered
 	toWrite  []store.Record
-	toLink   []follower // of the blocks in toWrite
 	writing  bool
-	writes   chan batch // to the writer; unbuffered
+	writes   chan []store.Record // to the writer; unbuffered
 	corrupt  map[common.Hash]bool
 	later    *sync.Map
 	prepares chan uint64   // one slot; to whom gets the sealer ready
@@ -167,7 +165,7 @@ func (d *Downloader) Run(ctx context.Context) error {
 		places:   make(map[common.Hash]place),
 		suspect:  make(map[common.Hash]bool),
 		seals:    make(chan sealTask),
-		writes:   make(chan batch),
+		writes:   make(chan []store.Record),
 		plans:    &d.plans,
 		again:    &d.again,
 		vouch:    &d.vouch,
@@ -223,8 +221,8 @@ func (l *loop) run(ctx context.Context) error {
 		if len(l.toSeal) > 0 {
 			seals, task = l.seals, l.toSeal[0]
 		}
-		var writes chan<- batch
-		var next batch
+		var writes chan<- []store.Record
+		var next []store.Record
 		if len(l.toWrite) > 0 && !l.writing {
 			writes, next = l.writes, l.nextBatch()
 		}

@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
-
-	"github.com/shoalnet/shoal/chain"
 )
 
 // place is where in the plan a block that is being fetched belongs: what the
@@ -46,7 +44,9 @@ func (l *loop) feed() (again bool, err error) {
 		if err != nil || !ok {
 			return false, err
 		}
-		looked += int(to - from)
+		if !p.blank {
+			looked += int(to - from)
+		}
 		if p.Complete {
 			p.old = from
 		} else {
@@ -117,19 +117,20 @@ func (l *loop) confirm(index uint64, hash, parent common.Hash) (bool, error) {
 	if err != nil {
 		return false, l.invalid("its chain has a block that is none: " + err.Error())
 	}
-	return l.located(&b.Header, place{index, parent})
+	s := summarise(&b.Header)
+	return l.located(&s, place{index, parent})
 }
 
 // located checks a block of the plan against what the plan says of it. It reports
 // false if it does not fit; then the plan is closed. The block is what its hash
 // says, so whoever named the next hash has lied.
-func (l *loop) located(b *chain.Header, at place) (bool, error) {
-	if at.parent == (common.Hash{}) || b.Parent == at.parent {
-		if want := l.plan.numberAt(at.index); b.Number != want {
-			return false, l.mislaid(l.plan.giverOf(at.index), fmt.Sprintf("the chain of hashes has block %d where block %d must be", b.Number, want))
+func (l *loop) located(b *summary, at place) (bool, error) {
+	if at.parent == (common.Hash{}) || b.parent == at.parent {
+		if want := l.plan.numberAt(at.index); b.number != want {
+			return false, l.mislaid(l.plan.giverOf(at.index), fmt.Sprintf("the chain of hashes has block %d where block %d must be", b.number, want))
 		}
 		err := l.passed(b)
 		return err == nil && l.plan != nil, err
 	}
-	return false, l.disown(l.plan.giverOf(at.index+1), fmt.Sprintf("it named %x… as the parent of block %d, which is %x…", at.parent[:4], b.Number, b.Parent[:4]))
+	return false, l.disown(l.plan.giverOf(at.index+1), fmt.Sprintf("it named %x… as the parent of block %d, which is %x…", at.parent[:4], b.number, b.parent[:4]))
 }

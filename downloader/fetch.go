@@ -7,16 +7,28 @@ import (
 	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/pool"
 	"github.com/shoalnet/shoal/store"
 )
 
+// summary is what the loop needs of a block.
+type summary struct {
+	hash, parent common.Hash
+	number, time uint64
+	difficulty   uint256.Int
+}
+
+func summarise(h *chain.Header) summary {
+	return summary{h.Hash, h.Parent, h.Number, h.Time, h.Difficulty}
+}
+
 // checked is what was found out about a block.
 type checked struct {
-	follower       // if err is nil
-	err      error // nil if the block is in order
+	summary       // if err is nil
+	err     error // nil if the block is in order
 }
 
 // inspect parses a block, recomputes its body roots, and checks its seal unless the
@@ -33,7 +45,7 @@ func inspect(net *chain.Network, sealer Sealer, block Block, b *chain.Block) (c 
 			return c
 		}
 	}
-	c.follower, c.err = newFollower(net, b)
+	c.summary = summarise(&b.Header)
 	return c
 }
 
@@ -132,15 +144,14 @@ func (l *loop) take(peer Peer, b Block, c *checked) error {
 	if c.err != nil {
 		return l.refuse(peer, b.Hash, c.err)
 	}
-	l.toWrite = append(l.toWrite, store.Record{Hash: b.Hash, Number: c.header.Number, Raw: b.Raw})
-	l.toLink = append(l.toLink, c.follower)
+	l.toWrite = append(l.toWrite, store.Record{Hash: b.Hash, Number: c.number, Raw: b.Raw})
 	at, ok := l.places[b.Hash]
 	if !ok {
 		return nil
 	}
 	delete(l.places, b.Hash)
 	l.came(peer, len(b.Raw))
-	_, err := l.located(&c.header, at)
+	_, err := l.located(&c.summary, at)
 	return err
 }
 
@@ -179,7 +190,7 @@ func (m sealed) apply(l *loop) error {
 		if err := m.found[0].err; err != nil {
 			return l.targetFailed(m.task, err)
 		}
-		return l.targetChecked(m.task.blocks[0].Raw, &m.found[0].header)
+		return l.targetChecked(m.task.blocks[0].Raw, &m.found[0].summary)
 	}
 	for i, b := range m.task.blocks {
 		if err := l.take(m.task.peer, b, &m.found[i]); err != nil {
@@ -237,45 +248,36 @@ func (l *loop) blame(peer Peer, hash common.Hash, err error) {
 	}
 }
 
-// batch is blocks that are written at once.
-type batch struct {
-	records []store.Record
-	links   []follower // of the same blocks
-}
-
 // nextBatch returns what the writer gets next.
-func (l *loop) nextBatch() batch {
+func (l *loop) nextBatch() []store.Record {
 	n, bytes := 0, 0
 	for ; n < len(l.toWrite); n++ {
 		if bytes += len(l.toWrite[n].Raw); bytes > writeBytes && n > 0 {
 			break
 		}
 	}
-	return batch{l.toWrite[:n:n], l.toLink[:n:n]}
+	return l.toWrite[:n:n]
 }
 
 // began is called when the writer has taken a batch.
-func (l *loop) began(b batch) {
+func (l *loop) began(batch []store.Record) {
 	l.writing = true
-	l.toWrite, l.toLink = l.toWrite[len(b.records):], l.toLink[len(b.records):]
+	l.toWrite = l.toWrite[len(batch):]
 }
 
 // written is the end of a write.
 type written struct {
-	batch
-	err error
+	batch []store.Record
+	err   error
 }
 
 // write is the writer: each batch is durable when it is reported.
-func write(ctx context.Context, d *Downloader, batches <-chan batch) {
+func write(ctx context.Context, d *Downloader, batches <-chan []store.Record) {
 	for {
 		select {
-		case b := <-batches:
-			_, err := d.cfg.Store.Put(b.records)
-			if err == nil {
-				d.fresh.add(b.links)
-			}
-			d.send(ctx, written{b, err})
+		case batch := <-batches:
+			_, err := d.cfg.Store.Put(batch)
+			d.send(ctx, written{batch, err})
 		case <-ctx.Done():
 			return
 		}
@@ -291,10 +293,10 @@ func (m written) apply(l *loop) error {
 	if l.plan != nil {
 		l.plan.moved = l.now
 	}
-	for i := range m.records {
-		r := &m.records[i]
+	for i := range m.batch {
+		r := &m.batch[i]
 		if len(l.corrupt) > 0 && l.corrupt[r.Hash] {
-			if err := l.store.Replace(m.records[i : i+1]); err != nil {
+			if err := l.store.Replace(m.batch[i : i+1]); err != nil {
 				return err
 			}
 			delete(l.corrupt, r.Hash)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/store"
@@ -30,6 +31,12 @@ type linker struct {
 
 	blocks []follower // scratch: what is linked next
 	links  []store.Link
+}
+
+// follower is what is needed of a block to link it.
+type follower struct {
+	header chain.Header // without what aliases the block's bytes
+	work   uint256.Int  // what the block adds to the total difficulty
 }
 
 // linked reports a step of the linker to the loop.
@@ -169,38 +176,30 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 	return r.missing == (common.Hash{}) && len(run) == len(hashes), nil
 }
 
-// gather gets the blocks of hashes that follow on each other, as many as are stored: from
-// memory if they have just come, else by runs from the store.
+// gather reads the blocks of hashes that follow on each other, as many as are stored.
 func (l *linker) gather(hashes []common.Hash, r *linked) error {
 	l.blocks = l.blocks[:0]
+	l.at = l.next - 1
 	var b chain.Block
-	for len(l.blocks) < len(hashes) {
-		var missing int
-		l.blocks, missing = l.d.fresh.append(l.blocks, hashes[len(l.blocks):])
-		rest := hashes[len(l.blocks):][:missing]
-		l.at = l.next - 1 - uint64(len(l.blocks))
-		err := l.d.cfg.Store.Each(rest, func(raw []byte) error {
-			if err := b.ReparseAs(l.d.cfg.Network.Format, hashes[len(l.blocks)], raw); err != nil {
-				return err
-			}
-			f, err := newFollower(l.d.cfg.Network, &b)
-			if err == nil {
-				l.blocks = append(l.blocks, f)
-				l.at--
-			}
-			return err
-		})
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			return nil
-		case err != nil && isMissing(err):
-			r.missing = hashes[len(l.blocks)]
-			return nil
-		case err != nil:
+	err := l.d.cfg.Store.Each(hashes, func(raw []byte) error {
+		if err := b.ReparseAs(l.d.cfg.Network.Format, hashes[len(l.blocks)], raw); err != nil {
 			return err
 		}
+		work, err := l.d.cfg.Network.Work(&b)
+		if err == nil {
+			l.blocks = append(l.blocks, follower{b.Header.Detached(), work})
+			l.at--
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil && isMissing(err):
+		r.missing = hashes[len(l.blocks)]
+		return nil
 	}
-	return nil
+	return err
 }
 
 // checkDeferred checks the seal of a stored block if that was put off until now. Which

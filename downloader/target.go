@@ -8,7 +8,6 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/store"
 )
 
@@ -236,21 +235,21 @@ func (l *loop) checkTarget(p Peer, b Block) {
 }
 
 // targetChecked begins to fetch the chain under a head block that is in order.
-func (l *loop) targetChecked(raw []byte, b *chain.Header) error {
+func (l *loop) targetChecked(raw []byte, b *summary) error {
 	t := l.target
-	if t == nil || t.claim.Head != b.Hash {
+	if t == nil || t.claim.Head != b.hash {
 		return nil
 	}
 	l.target = nil
 	t.peer.raw = nil
-	if b.Number == 0 {
+	if b.number == 0 {
 		t.peer.spent = true
-		l.drop(t.peer, &Offence{Kind: Lie, Evidence: fmt.Sprintf("its head %x… is a genesis block, and not ours", b.Hash[:4])})
+		l.drop(t.peer, &Offence{Kind: Lie, Evidence: fmt.Sprintf("its head %x… is a genesis block, and not ours", b.hash[:4])})
 		return nil
 	}
 	if l.premature(b) {
 		l.log.Warn("a peer's head block is from the future; is this machine's clock right?",
-			"peer", t.peer.String(), "block", b.Number, "time", time.Unix(int64(b.Time), 0).UTC().Format(time.DateTime))
+			"peer", t.peer.String(), "block", b.number, "time", time.Unix(int64(b.time), 0).UTC().Format(time.DateTime))
 		l.disappoint(t.peer, "its head block is from the future")
 		return nil
 	}
@@ -259,15 +258,15 @@ func (l *loop) targetChecked(raw []byte, b *chain.Header) error {
 		l.drop(t.peer, &Offence{Kind: Lie, Evidence: "its claim cannot be", Err: err})
 		return nil
 	}
-	if _, err := l.store.Put([]store.Record{{Hash: b.Hash, Number: b.Number, Raw: raw}}); err != nil {
+	if _, err := l.store.Put([]store.Record{{Hash: b.hash, Number: b.number, Raw: raw}}); err != nil {
 		return err
 	}
 	l.stored++
 	l.storedBytes += uint64(len(raw))
-	if err := l.store.StartPlan(store.Plan{Head: b.Hash, Number: b.Number, TD: t.claim.TD}); err != nil {
+	if err := l.store.StartPlan(store.Plan{Head: b.hash, Number: b.number, TD: t.claim.TD}); err != nil {
 		return err
 	}
-	l.emit(Started{Head: b.Hash, Number: b.Number, TD: t.claim.TD})
+	l.emit(Started{Head: b.hash, Number: b.number, TD: t.claim.TD})
 	return l.openPlan(t.peer)
 }
 

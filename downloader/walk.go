@@ -231,7 +231,11 @@ func (m hashesCame) apply(l *loop) error {
 		from.refused = true
 		return l.probe()
 	}
-	return l.extend(from, m.hashes)
+	if err := l.extend(from, m.hashes); err != nil {
+		return err
+	}
+	l.walk() // at once: everything else can wait
+	return nil
 }
 
 // extend adds hashes that follow the last one of the plan.

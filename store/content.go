@@ -85,8 +85,8 @@ func (s *Store) putContent(k Kind, recs []Record, again bool) (added int, err er
 	if k >= kinds {
 		return 0, unknownKind(k)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.logs.Lock()
+	defer s.logs.Unlock()
 	return s.put(k, recs, again)
 }
 

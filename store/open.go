@@ -87,8 +87,7 @@ func (s *Store) open(opts *Options) error {
 		}
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	// Nobody else has s yet, so that no lock is needed.
 	fresh, err := s.identify(opts)
 	if err != nil {
 		return err

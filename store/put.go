@@ -28,9 +28,12 @@ func (s *Store) Replace(recs []Record) error {
 	return s.ReplaceContent(Block, recs)
 }
 
-// put stores what is not held, or everything if again is set. Needs mu.
+// put stores what is not held, or everything if again is set. Needs logs.
 func (s *Store) put(k Kind, recs []Record, again bool) (added int, err error) {
-	if err := s.writable(); err != nil {
+	s.mu.Lock()
+	err = s.writable()
+	s.mu.Unlock()
+	if err != nil {
 		return 0, err
 	}
 	// What is refused is refused before anything is written.
@@ -39,7 +42,7 @@ func (s *Store) put(k Kind, recs []Record, again bool) (added int, err error) {
 			return 0, fmt.Errorf("store: %v %x: %d bytes, the limit is %d", k, recs[i].Hash, len(recs[i].Raw), maxRecord)
 		}
 	}
-	look := &s.mu.lookup
+	look := &s.logs.lookup
 	if err := look.find(s.db, k, len(recs), func(i int) *common.Hash { return &recs[i].Hash }); err != nil {
 		return 0, err
 	}
@@ -97,7 +100,12 @@ func (s *Store) put(k Kind, recs []Record, again bool) (added int, err error) {
 	if w.segment != before || again {
 		opts = pebble.Sync // a scan does not prefer the newer of two copies
 	}
-	if err := s.commit(batch, opts); err != nil {
+	s.mu.Lock()
+	if err = s.writable(); err == nil { // else somebody else has met trouble meanwhile
+		err = s.commit(batch, opts)
+	}
+	s.mu.Unlock()
+	if err != nil {
 		return 0, err
 	}
 	w.commit()
@@ -110,10 +118,12 @@ func (s *Store) put(k Kind, recs []Record, again bool) (added int, err error) {
 	return added, nil
 }
 
-// writeFailed takes back an unfinished append. Needs mu.
+// writeFailed takes back an unfinished append. Needs logs.
 func (s *Store) writeFailed(w *segmentWriter, err error) error {
 	w.rollback()
 	if w.syncFailed {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		return s.fail(err)
 	}
 	return fmt.Errorf("store: put: nothing was stored; %s: %w", remedy(err), err)

@@ -117,11 +117,18 @@ type Store struct {
 	gate  gate
 	known known
 
-	// mu makes writers take turns. It is held across the I/O of a write: there
-	// is one log to append to, so there is nothing else a writer could do.
+	// logs makes those who append to segments take turns. It is held across the I/O of a
+	// write: there is nothing else that they could do. It is taken before mu.
+	logs struct {
+		sync.Mutex
+		lookup lookup // scratch of Put
+	}
+
+	// mu makes those who write to the index take turns. A plan grows and blocks are
+	// linked while a segment is written.
 	mu struct {
 		sync.Mutex
-		lookup   lookup // scratch of Put and Link
+		lookup   lookup // scratch of Link
 		unsynced uint64 // plan hashes appended since the index was last synced
 		failed   error  // sticky: why writing has stopped
 		wedged   bool   // the index panicked and cannot even be closed
