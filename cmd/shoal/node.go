@@ -172,13 +172,14 @@ var errTimeout = errors.New("timeout")
 
 // syncReport is the result of a sync.
 type syncReport struct {
-	Head       head       `json:"head"`
-	Fetched    uint64     `json:"fetched"`        // blocks
-	Bytes      uint64     `json:"bytes"`          // of them
-	Received   uint64     `json:"received_bytes"` // with hashes and all else
-	Duplicates uint64     `json:"duplicate_blocks"`
-	Peers      []peerLine `json:"peers"`
-	Seconds    float64    `json:"seconds"`
+	Head           head       `json:"head"`
+	Fetched        uint64     `json:"fetched"`        // blocks
+	Bytes          uint64     `json:"bytes"`          // of them
+	Received       uint64     `json:"received_bytes"` // with hashes and all else
+	Duplicates     uint64     `json:"duplicate_blocks"`
+	DuplicateBytes uint64     `json:"duplicate_bytes"`
+	Peers          []peerLine `json:"peers"`
+	Seconds        float64    `json:"seconds"`
 }
 
 // peerLine is one peer's share.
@@ -434,7 +435,10 @@ func (w *watcher) state() string {
 func (w *watcher) report() syncReport {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r := syncReport{Fetched: w.last.Stored, Bytes: w.last.Bytes, Duplicates: w.last.Pool.Duplicates, Peers: []peerLine{}}
+	r := syncReport{
+		Fetched: w.last.Stored, Bytes: w.last.Bytes, Peers: []peerLine{},
+		Duplicates: w.last.Pool.Duplicates, DuplicateBytes: w.last.Pool.DuplicateBytes,
+	}
 	at := map[string]int{}
 	for _, p := range append(w.gone, w.last.Peers...) {
 		i, ok := at[p.Name]
