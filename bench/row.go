@@ -21,7 +21,9 @@ type row struct {
 	runs          int  // that it takes
 	worst         bool // every run must pass, not only the median
 	// limit, if not 0, is what no run may exceed even if the median passes.
-	limit   float64
+	limit float64
+	// most, if not 0, is what no run of a row of which more is better may exceed.
+	most    float64
 	measure func(ctx context.Context, l *lab, run int) (run, error)
 }
 
@@ -106,7 +108,7 @@ func (res *result) sum(r *row) {
 	if r.worst {
 		decides = worst
 	}
-	res.Pass = res.Error == "" && r.meets(decides, r.must) && (r.limit == 0 || r.meets(worst, r.limit))
+	res.Pass = res.Error == "" && r.meets(decides, r.must) && (r.limit == 0 || r.meets(worst, r.limit)) && (r.most == 0 || res.Max <= r.most)
 	res.Stretched = res.Pass && r.meets(decides, r.stretch)
 }
 

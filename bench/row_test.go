@@ -30,6 +30,7 @@ func performed(t *testing.T, r row, values ...float64) result {
 func TestVerdicts(t *testing.T) {
 	more := row{id: "P1", must: 0.9, stretch: 0.95, atLeast: true}
 	less := row{id: "P10", must: 1.2, stretch: 1.05, limit: 1.4}
+	bounded := row{id: "P27", must: 0.95, stretch: 0.98, atLeast: true, most: 1}
 	strict := row{id: "P8", worst: true}
 	for _, c := range []struct {
 		row    row
@@ -44,6 +45,8 @@ func TestVerdicts(t *testing.T) {
 		{more, []float64{-1}, 0, "error"},
 		{less, []float64{1, 1.3, 1}, 1, "stretch"},
 		{less, []float64{1, 1.5, 1}, 1, "FAILED"},
+		{bounded, []float64{0.97, 0.97, 1}, 0.97, "must"},
+		{bounded, []float64{0.97, 0.97, 1.01}, 0.97, "FAILED"},
 		{strict, []float64{0, 0, 0}, 0, "stretch"},
 		{strict, []float64{0, 1, 0}, 0, "FAILED"},
 	} {
@@ -160,5 +163,15 @@ func TestScenarios(t *testing.T) {
 		if _, err := simnet.Parse(text); err != nil {
 			t.Errorf("the simulator does not take %s: %v", name, err)
 		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	m, err := parseMetrics("goos: linux\nBenchmarkSync/10kB-2  \t 3\t 184.9 MB/s\t 0.92 of-ceiling\t 1.5e+06 blocks/s\t 0 ns/op\nPASS\n")
+	if err != nil || len(m) != 4 || m["MB/s"] != 184.9 || m["of-ceiling"] != 0.92 || m["blocks/s"] != 1.5e6 {
+		t.Errorf("%v, %v", m, err)
+	}
+	if _, err := parseMetrics("PASS\n"); err == nil {
+		t.Error("nothing was measured, and nobody says so")
 	}
 }

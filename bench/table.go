@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -65,8 +64,8 @@ func latest(results []result) []result {
 	for _, name := range sorted(at) {
 		out = append(out, at[name])
 	}
-	number := func(r result) int {
-		n, _ := strconv.Atoi(strings.TrimLeft(r.Row, "P"))
+	number := func(r result) (n int) {
+		fmt.Sscanf(r.Row, "P%d", &n)
 		return n
 	}
 	slices.SortStableFunc(out, func(a, b result) int { return number(a) - number(b) })

@@ -24,6 +24,7 @@ func (s shop) AppendAncestors(dst []common.Hash, hash common.Hash, most int) ([]
 	if s.Role.Hashes > 0 {
 		most = min(most, s.Role.Hashes)
 	}
+	s.firstHashes.CompareAndSwap(0, int64(max(s.clock.since(), 1)))
 	before := len(dst)
 	dst, err := s.Chain.AppendAncestors(dst, hash, most)
 	if n := len(dst) - before; n > 0 {

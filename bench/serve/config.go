@@ -99,10 +99,11 @@ type PeerStats struct {
 	Down, Up int64
 	// Samples is Down at each multiple of [SampleInterval].
 	Samples []int64
-	// FirstBlocks is when blocks were first asked for, LastHashes when hashes were
-	// last; in seconds, negative if they were not.
-	FirstBlocks, LastHashes float64
-	Hashes                  int64 // sent
+	// FirstBlocks is when blocks were first asked for, FirstHashes and LastHashes
+	// when hashes were first asked for and last sent; in seconds, negative for
+	// never.
+	FirstBlocks, FirstHashes, LastHashes float64
+	Hashes                               int64 // sent
 }
 
 // SampleInterval is how often it is noted how much each peer has sent: often

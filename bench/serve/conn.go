@@ -21,8 +21,8 @@ type shaper struct {
 	conns map[*conn]bool
 	next  time.Time // when a paced peer may send again
 
-	firstBlocks, lastHashes atomic.Int64 // since Begin, 0 for never
-	hashes                  atomic.Int64
+	firstBlocks, firstHashes, lastHashes atomic.Int64 // since Begin, 0 for never
+	hashes                               atomic.Int64
 }
 
 // clock knows when Begin was.
@@ -43,6 +43,7 @@ func (s *shaper) reset() {
 	s.written.Store(0)
 	s.up.Store(0)
 	s.firstBlocks.Store(0)
+	s.firstHashes.Store(0)
 	s.lastHashes.Store(0)
 	s.hashes.Store(0)
 }

@@ -231,7 +231,7 @@ func (s *server) stats() Stats {
 	for i, p := range s.peers {
 		st.Peers = append(st.Peers, PeerStats{
 			Down: p.down(), Up: p.up.Load(), Samples: s.samples[i], Hashes: p.hashes.Load(),
-			FirstBlocks: at(p.firstBlocks.Load()), LastHashes: at(p.lastHashes.Load()),
+			FirstBlocks: at(p.firstBlocks.Load()), FirstHashes: at(p.firstHashes.Load()), LastHashes: at(p.lastHashes.Load()),
 		})
 	}
 	return st
