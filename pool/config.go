@@ -122,6 +122,12 @@ const (
 	// of that size is worth waiting for, a drip of single bytes is not.
 	aliveBytes = 4 << 10
 
+	// aliveShare is how many times slower than it was measured a peer may bring an
+	// answer that is under way, and still keep its work. A link that is shared with
+	// others loses half or three quarters of its rate; a peer at a hundredth would
+	// hold what it has in its pipe for a hundred times as long.
+	aliveShare = 8
+
 	// probeInterval is how often a late peer is given one key to show that it
 	// is back.
 	probeInterval = 5 * time.Second

@@ -114,9 +114,12 @@ func (p *Pool[P, K]) Alive(now time.Time, name P, bytes int64) bool {
 		return true
 	}
 	least := now.Add(p.stretch(p.cfg.minDeadline()))
+	more := p.stretch(min((pr.rate / aliveShare).duration(bytes), p.cfg.minDeadline()))
 	for _, r := range pr.queue {
 		if !r.late && r.deadline.Before(least) {
-			r.deadline = least
+			if r.deadline = r.deadline.Add(more); r.deadline.After(least) {
+				r.deadline = least
+			}
 			p.watch(r)
 		}
 	}

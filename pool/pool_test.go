@@ -310,6 +310,42 @@ func TestAPeerWhoseAnswerIsArrivingIsNotLate(t *testing.T) {
 	}
 }
 
+func TestAPeerThatHasBecomeAHundredTimesSlowerIsLate(t *testing.T) {
+	for _, c := range []struct {
+		slower int64
+		late   bool
+	}{{2, false}, {100, true}} {
+		s := newScript(t, pool.Config{PeerBytes: 100_000}, "a", "b", "c")
+		s.want(0, 100_000)
+		for range 50 {
+			s.reserve()
+			s.wait(50 * time.Millisecond)
+			for _, n := range []string{"a", "b", "c"} {
+				s.answerAll(n)
+			}
+		}
+		s.reserve()
+		// Its next answer arrives steadily from now on, and never ends.
+		st, _ := s.pool.PeerStats(s.now, "a")
+		const step = 50 * time.Millisecond
+		bytes, counted, late := int64(0), int64(0), false
+		for range 100 {
+			s.wait(step)
+			s.answerAll("b")
+			s.answerAll("c")
+			bytes += int64(float64(st.Rate)*step.Seconds()) / c.slower
+			if s.pool.Alive(s.now, "a", bytes-counted) {
+				counted = bytes
+			}
+			late = late || len(s.pool.Expire(s.now)) > 0
+			s.reserve()
+		}
+		if late != c.late {
+			t.Errorf("a peer that is %d times slower than it was: late is %v", c.slower, late)
+		}
+	}
+}
+
 func TestWhenMostPeersAreLateItIsOurOwnLink(t *testing.T) {
 	names := []string{"a", "b", "c", "d"}
 	s := newScript(t, pool.Config{PeerBytes: 100_000}, names...)
