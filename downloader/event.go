@@ -36,6 +36,9 @@ type Progress struct {
 	Pool    pool.Stats
 	Peers   []PeerProgress
 	At      time.Time
+	// Unwritten is how many blocks wait for the disk. What else the pool holds is
+	// being checked.
+	Unwritten int
 	// Waiting says what everything waits for, if it does.
 	Waiting string
 }

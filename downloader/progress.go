@@ -11,7 +11,7 @@ func (l *loop) progress() {
 
 // picture is the present state.
 func (l *loop) picture() Progress {
-	g := Progress{Head: l.store.Head(), Pool: l.pool.Stats(), Stored: l.stored, Bytes: l.storedBytes, At: l.now}
+	g := Progress{Head: l.store.Head(), Pool: l.pool.Stats(), Stored: l.stored, Bytes: l.storedBytes, At: l.now, Unwritten: len(l.toWrite)}
 	switch p := l.plan; {
 	case p != nil:
 		g.Phase = Hashes

@@ -183,12 +183,28 @@ func (s *standings) blame(who string, cause error, now time.Time) (Standing, boo
 	return *st, banned, s.save(now)
 }
 
+// worst lists what is remembered, the worst first. It is called with the lock held.
+func (s *standings) worst(now time.Time) []*Standing {
+	return slices.SortedFunc(maps.Values(s.mu.all), func(a, b *Standing) int {
+		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.scoreAt(now), b.scoreAt(now)), cmp.Compare(a.Who, b.Who))
+	})
+}
+
+// list returns a copy of what is remembered, the worst first.
+func (s *standings) list(now time.Time) (list []Standing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.worst(now) {
+		list = append(list, *st)
+		list[len(list)-1].Evidence = slices.Clone(st.Evidence)
+	}
+	return list
+}
+
 // save writes the memory to the store, the worst peers first. It is called with
 // the lock held; offences are rare enough for that.
 func (s *standings) save(now time.Time) error {
-	list := slices.SortedFunc(maps.Values(s.mu.all), func(a, b *Standing) int {
-		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.scoreAt(now), b.scoreAt(now)), cmp.Compare(a.Who, b.Who))
-	})
+	list := s.worst(now)
 	for _, st := range list[min(len(list), maxStandings):] {
 		delete(s.mu.all, st.Who)
 	}

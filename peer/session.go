@@ -148,6 +148,9 @@ func (s *Session) Hello() wire.Hello { return s.hello }
 // RemoteAddr returns the address of the other side.
 func (s *Session) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
 
+// Since returns when the session began.
+func (s *Session) Since() time.Time { return s.born }
+
 // Received returns how many bytes have come in. It moves while a big answer is
 // arriving.
 func (s *Session) Received() uint64 { return s.in.Bytes() }

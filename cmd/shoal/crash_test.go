@@ -15,6 +15,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/archive"
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/store"
@@ -44,17 +45,17 @@ func killCount(t testing.TB, usual int) int {
 type realChain struct {
 	net    *chain.Network
 	file   string
-	head   head
+	head   api.Head
 	blocks []archive.Block
 }
 
 // findChain reads the main network's blocks, or else those of Sepolia.
 func findChain(t testing.TB) realChain {
 	t.Helper()
-	c := realChain{net: chain.Mainnet, file: mainnetFile(), head: head{8191, mainnetHead, mainnetTD}}
+	c := realChain{net: chain.Mainnet, file: mainnetFile(), head: api.Head{Number: 8191, Hash: common.HexToHash(mainnetHead), TD: mainnetTD}}
 	if c.file == "" {
 		t.Log("the blocks of the main network are absent; those of Sepolia take their place")
-		c = realChain{net: chain.Sepolia, file: sepoliaFile(), head: head{8191, sepoliaHead, sepoliaTD}}
+		c = realChain{net: chain.Sepolia, file: sepoliaFile(), head: api.Head{Number: 8191, Hash: common.HexToHash(sepoliaHead), TD: sepoliaTD}}
 	}
 	if c.file == "" {
 		t.Skip("there are no real blocks: neither the shared data nor the source of go-ethereum is here")
@@ -430,8 +431,6 @@ func TestC6TwoProcessesOnOneDirectory(t *testing.T) {
 		{"import", "--datadir", dir, c.file},
 		{"import", "--datadir", link, c.file},
 		{"export", "--datadir", dir, filepath.Join(t.TempDir(), "chain.rlp")},
-		{"status", "--datadir", dir},
-		{"peers", "--datadir", dir},
 	} {
 		p := start(t, args...)
 		p.exits(t, exitFailure)
@@ -475,7 +474,7 @@ func TestInterruptedImport(t *testing.T) {
 	}
 	p.interrupt(t)
 	p.exits(t, exitInterrupted)
-	got := decode[struct{ Head head }](t, shoal(t, "status", "--datadir", dir, "--json"))
+	got := decode[struct{ Head api.Head }](t, shoal(t, "status", "--datadir", dir, "--json"))
 	if got.Head.Number == 0 {
 		t.Error("nothing of it has been kept")
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/archive"
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
@@ -31,7 +32,7 @@ type demoReport struct {
 	Source     string     `json:"source"`
 	Network    string     `json:"network"`
 	Blocks     uint64     `json:"blocks"` // that the fifth node has at the end, without the genesis block
-	Head       head       `json:"head"`
+	Head       api.Head   `json:"head"`
 	Peers      []peerLine `json:"peers"`
 	Duplicates uint64     `json:"duplicate_blocks"`
 	Overhead   float64    `json:"overhead"` // bytes beyond the blocks, as a share of them
@@ -244,17 +245,17 @@ func (d *demo) run(ctx context.Context, peers int) (r demoReport, err error) {
 	if err := (&sealOptions{policy: downloader.SealNone.String()}).configure(&cfg, d.net); err != nil {
 		return r, err
 	}
-	s, err := syncTo(ctx, cfg, w)
+	s, err := syncTo(ctx, cfg, w, filepath.Join(d.dir, "empty"))
 	w.stop()
 	if err != nil {
 		return r, err
 	}
 	got := st.Head()
 	if got != want {
-		return r, fmt.Errorf("the synced node ends at %v, the chain at %v", headOf(got), headOf(want))
+		return r, fmt.Errorf("the synced node ends at %v, the chain at %v", api.HeadOf(got), api.HeadOf(want))
 	}
 	r = demoReport{
-		Source: d.source, Network: d.net.Name, Blocks: got.Number, Head: headOf(got), Peers: s.Peers,
+		Source: d.source, Network: d.net.Name, Blocks: got.Number, Head: api.HeadOf(got), Peers: s.Peers,
 		Duplicates: s.Duplicates, Seconds: s.Seconds,
 	}
 	if s.Bytes > 0 {

@@ -2,6 +2,10 @@ package main
 
 import (
 	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/shoalnet/shoal/api"
 )
 
 // TestDemoOfSepolia is the demo as a newcomer runs it, beside the source: the real
@@ -24,7 +28,7 @@ func TestDemoOfSepolia(t *testing.T) {
 		for try := 1; ; try++ {
 			p := start(t, args...)
 			r := decode[demoReport](t, p.succeed(t))
-			want := head{8191, sepoliaHead, sepoliaTD}
+			want := api.Head{Number: 8191, Hash: common.HexToHash(sepoliaHead), TD: sepoliaTD}
 			if r.Network != "sepolia" || r.Blocks != 8191 || r.Head != want || len(r.Peers) != peers {
 				t.Fatalf("the demo reports %+v, want the %d blocks up to %v on sepolia, from %d peers", r, want.Number, want, peers)
 			}

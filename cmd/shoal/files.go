@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/archive"
 	"github.com/shoalnet/shoal/store"
 )
@@ -69,7 +70,7 @@ what it logs. --receipts=false leaves them out.`,
 					return importHint(err, net.Name)
 				}
 			}
-			h := headOf(st.Head())
+			h := api.HeadOf(st.Head())
 			return o.result(map[string]any{"blocks": total.Blocks, "added": total.Added, "receipts": total.Receipts, "head": h}, func() {
 				fmt.Printf("imported %d blocks, %d of them new; head is %v\n", total.Blocks, total.Added, h)
 			})
@@ -103,46 +104,6 @@ func importHint(err error, network string) error {
 		return fmt.Errorf("%w; this data directory is for %s: name the file's network with --network, and a directory for it with --datadir", err, network)
 	}
 	return err
-}
-
-func newStatus() *cobra.Command {
-	o := &options{}
-	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Show what a data directory holds",
-		Long:  "Show what a data directory holds. The node that uses it must be stopped.",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) (err error) {
-			ui, err := o.ui()
-			if err != nil {
-				return err
-			}
-			st, net, err := o.openExisting(ui.Logger)
-			if err != nil {
-				return err
-			}
-			defer closeStore(st, &err)
-			h := headOf(st.Head())
-			v := map[string]any{"network": net.Name, "genesis": st.Genesis().Hex(), "head": h, "blocks": st.Blocks()}
-			plan, fetching := st.Plan()
-			if fetching {
-				v["fetching"] = planJSON(plan)
-			}
-			return o.result(v, func() {
-				fmt.Printf("network  %s\ngenesis  %s\nhead     %v\nblocks   %d held\n", net.Name, st.Genesis().Hex(), h, st.Blocks())
-				if fetching {
-					fmt.Printf("fetching block %d %s, %d hashes known\n", plan.Number, plan.Head.Hex(), plan.Len)
-				}
-			})
-		},
-	}
-	o.add(cmd)
-	return cmd
-}
-
-// planJSON is how a sync in progress looks in JSON.
-func planJSON(p store.Plan) map[string]any {
-	return map[string]any{"number": p.Number, "hash": p.Head.Hex(), "hashes": p.Len, "all_hashes": p.Complete}
 }
 
 // fileSize is for people: how much a demo or a file weighs.

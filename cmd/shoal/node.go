@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/node"
 )
@@ -69,21 +70,17 @@ named. The address that it listens on is printed on standard output as the line
 			if o.json {
 				to = os.Stderr
 			}
-			fmt.Fprintln(to, "listening on", l.Addr())
-			ui.Info("node is up", "listen", l.Addr().String(), "network", net.Name, "head", st.Head().Number)
 			w := newWatcher(ui)
 			defer w.stop()
+			w.up = func() {
+				fmt.Fprintln(to, "listening on", l.Addr())
+				ui.Info("node is up", "listen", l.Addr().String(), "network", net.Name, "head", st.Head().Number)
+			}
 			cfg.Network, cfg.Store, cfg.Listener, cfg.Peers = net, st, l, peers
-			cfg.Client, cfg.Events, cfg.Logger = clientName(), w.event, ui.Logger
-			n, err := node.New(cfg)
-			if err != nil {
-				l.Close()
+			if err := runNode(cmd.Context(), cfg, w, o.dataDir); err != nil {
 				return err
 			}
-			if err := n.Run(cmd.Context()); err != nil {
-				return err
-			}
-			h := headOf(st.Head())
+			h := api.HeadOf(st.Head())
 			ui.Info("node is down", "head", h.Number)
 			if o.json {
 				return o.result(map[string]any{"listen": l.Addr().String(), "head": h}, nil)
@@ -147,7 +144,7 @@ that cannot be reached does not matter as long as another one can.`,
 				return err
 			}
 			w := newWatcher(ui)
-			report, err := syncTo(ctx, cfg, w)
+			report, err := syncTo(ctx, cfg, w, o.dataDir)
 			w.stop()
 			if errors.Is(err, errTimeout) {
 				return incomplete("not in sync after %v: %s", timeout, w.state())
@@ -172,7 +169,7 @@ var errTimeout = errors.New("timeout")
 
 // syncReport is the result of a sync.
 type syncReport struct {
-	Head           head       `json:"head"`
+	Head           api.Head   `json:"head"`
 	Fetched        uint64     `json:"fetched"`        // blocks
 	Bytes          uint64     `json:"bytes"`          // of them
 	Received       uint64     `json:"received_bytes"` // with hashes and all else
@@ -190,22 +187,18 @@ type peerLine struct {
 }
 
 // syncTo runs a node without a listener until there is nothing left to fetch.
-func syncTo(ctx context.Context, cfg node.Config, w *watcher) (syncReport, error) {
+func syncTo(ctx context.Context, cfg node.Config, w *watcher, dir string) (syncReport, error) {
 	began := time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w.await(cfg.Peers, func() { cancel(errDone) })
-	cfg.Client, cfg.Events, cfg.Logger, cfg.Dial = clientName(), w.event, w.ui.Logger, w.dial
-	n, err := node.New(cfg)
-	if err != nil {
-		return syncReport{}, err
-	}
-	err = n.Run(ctx)
+	cfg.Dial = w.dial
+	err := runNode(ctx, cfg, w, dir)
 	if cause := context.Cause(ctx); err == nil || errors.Is(err, cause) {
 		err = cause
 	}
 	r := w.report()
-	r.Head = headOf(cfg.Store.Head())
+	r.Head = api.HeadOf(cfg.Store.Head())
 	r.Seconds = time.Since(began).Seconds()
 	if errors.Is(err, errDone) {
 		err = nil
@@ -269,10 +262,12 @@ func clientName() string { return "Shoal/" + version() }
 type watcher struct {
 	ui *ui
 
-	mu   sync.Mutex
-	bar  *bar // while a chain is being fetched
-	line syncLine
-	text string
+	mu      sync.Mutex
+	tracker *api.Tracker
+	up      func() // called when the node can be asked; nil: nothing is
+
+	bar  *bar                      // while a chain is being fetched, on a terminal
+	line time.Time                 // when a line about it was last logged
 	gone []downloader.PeerProgress // peers that have left
 	last downloader.Progress
 
@@ -287,7 +282,7 @@ type watcher struct {
 }
 
 func newWatcher(u *ui) *watcher {
-	return &watcher{ui: u, failed: map[string]error{}, dialled: map[string][]string{}}
+	return &watcher{ui: u, tracker: api.NewTracker(), failed: map[string]error{}, dialled: map[string][]string{}}
 }
 
 // await has done called when every address has been tried and nothing is left to
@@ -331,6 +326,7 @@ func (w *watcher) tried(peer string, err error) {
 var errNoChain = errors.New("it serves no chain")
 
 func (w *watcher) event(e any) {
+	w.tracker.Event(e)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch e := e.(type) {
@@ -357,7 +353,7 @@ func (w *watcher) event(e any) {
 	case downloader.Started:
 		w.settled = false
 		w.ui.Info("fetching a chain", "head", e.Head, "number", e.Number, "td", e.TD.Dec(), "resumed", e.Resumed)
-		if w.bar == nil {
+		if w.bar == nil && isTerminal(os.Stderr) {
 			w.bar = newBar("blocks", nil, w.ui)
 		}
 	case downloader.Progress:
@@ -365,10 +361,12 @@ func (w *watcher) event(e any) {
 		if e.Phase == downloader.Idle {
 			break
 		}
-		done, all, text := w.line.describe(e)
-		w.text = text
-		if w.bar != nil {
-			w.bar.set(done, all, text)
+		switch n := w.tracker.Node(); {
+		case w.bar == nil && e.At.Sub(w.line) >= lineInterval:
+			w.line = e.At
+			w.ui.Info(progressLine(&n))
+		case w.bar != nil && n.Sync != nil:
+			w.bar.set(int64(n.Sync.Here), int64(n.Sync.All), progressRest(&n))
 		}
 	case downloader.Finished:
 		w.endBar()
@@ -425,10 +423,11 @@ func (w *watcher) state() string {
 		return "no peer is connected; " + strings.Join(why, "; ")
 	case w.joined == 0:
 		return "no peer has answered"
-	case w.text == "":
+	case w.last.At.IsZero():
 		return "waiting for an answer from " + strings.Join(slices.Sorted(maps.Keys(w.untried)), ", ")
 	}
-	return w.text
+	n := w.tracker.Node()
+	return progressLine(&n)
 }
 
 // report adds up what came from whom.

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -160,17 +159,4 @@ func closeStore(st *store.Store, err *error) {
 	if e := st.Close(); e != nil && *err == nil {
 		*err = e
 	}
-}
-
-// head is how a head looks in JSON.
-type head struct {
-	Number uint64      `json:"number"`
-	Hash   string      `json:"hash"`
-	TD     json.Number `json:"td"`
-}
-
-func headOf(h store.Head) head { return head{h.Number, h.Hash.Hex(), json.Number(h.TD.Dec())} }
-
-func (h head) String() string {
-	return fmt.Sprintf("block %d %s, total difficulty %s", h.Number, h.Hash, h.TD)
 }

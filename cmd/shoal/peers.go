@@ -1,11 +1,19 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
+	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/node"
 )
 
@@ -13,45 +21,90 @@ func newPeers() *cobra.Command {
 	o := &options{}
 	cmd := &cobra.Command{
 		Use:   "peers",
-		Short: "Show what is remembered of peers, and who is banned for what",
-		Long: `Show the peers that gave cause for it: their score, which comes back to 0 by half
-every ten minutes, until when they are banned, and what they did. The node that uses
-the data directory must be stopped.`,
+		Short: "Show who is connected, what is remembered of peers, and who is banned for what",
+		Long: `Show the peers that are connected to the node that uses the data directory, if one
+runs, with what each has brought and what it is doing; and the peers that gave cause
+for it: their score, which comes back to 0 by half every ten minutes, until when they
+are banned, and what they did.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) (err error) {
-			ui, err := o.ui()
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := o.peers(cmd.Context())
 			if err != nil {
 				return err
 			}
-			st, _, err := o.openExisting(ui.Logger)
-			if err != nil {
-				return err
-			}
-			defer closeStore(st, &err)
-			list, err := node.Standings(st)
-			if err != nil {
-				return err
-			}
-			if list == nil {
-				list = []node.Standing{}
-			}
-			return o.result(map[string]any{"peers": list}, func() {
-				if len(list) == 0 {
-					fmt.Println("no peer has done anything that would have to be remembered")
-				}
-				for _, p := range list {
-					ban := "not banned"
-					if p.Banned(time.Now()) {
-						ban = "banned until " + p.Until.UTC().Format(time.DateTime)
-					}
-					fmt.Printf("%s  score %.0f, %s\n", p.Who, p.Score, ban)
-					for _, e := range p.Evidence {
-						fmt.Println("   ", e)
-					}
-				}
-			})
+			return o.result(p, func() { printPeers(os.Stdout, p, time.Now()) })
 		},
 	}
 	o.add(cmd)
 	return cmd
+}
+
+// peers asks the node that runs, or looks into the store if none does.
+func (o *options) peers(ctx context.Context) (p *api.Peers, err error) {
+	ui, err := o.ui()
+	if err != nil {
+		return nil, err
+	}
+	p = &api.Peers{}
+	if err := o.ask(ctx, "shoal_peers", p); !errors.Is(err, api.ErrNotRunning) {
+		return p, err
+	}
+	st, _, err := o.openExisting(ui.Logger)
+	if err != nil {
+		return nil, err
+	}
+	defer closeStore(st, &err)
+	list, err := node.Standings(st)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Peers{Connected: []api.Peer{}, Standings: append([]node.Standing{}, list...)}, nil
+}
+
+// printable is what a peer says of itself, as far as it may go to a terminal.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
+	if r := []rune(s); len(r) > maxName {
+		return string(r[:maxName]) + "…"
+	}
+	return s
+}
+
+// maxName is how much of the name of a client is shown: that of version and platform
+// is mostly shorter.
+const maxName = 32
+
+func printPeers(to io.Writer, p *api.Peers, now time.Time) {
+	if len(p.Connected) > 0 {
+		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "peer\tclient\tfor\tblocks\tMB\tMB/s\tround trip\tin flight\tlate\twhat it is doing")
+		for _, c := range p.Connected {
+			from := ""
+			if c.Inbound {
+				from = " (it dialled)"
+			}
+			fmt.Fprintf(table, "%s%s\t%s\t%s\t%d\t%.1f\t%.2f\t%.0f ms\t%d\t%d\t%v\n", c.Name, from, printable(c.Client), rough(c.Seconds),
+				c.Blocks, float64(c.Bytes)/1e6, c.Rate/1e6, 1000*c.RoundTrip, c.InFlight, c.Late, c.Why)
+		}
+		table.Flush()
+		fmt.Fprintln(to)
+	}
+	if len(p.Standings) == 0 {
+		fmt.Fprintln(to, "no peer has done anything that would have to be remembered")
+	}
+	for _, s := range p.Standings {
+		ban := "not banned"
+		if s.Banned(now) {
+			ban = "banned until " + s.Until.UTC().Format(time.DateTime)
+		}
+		fmt.Fprintf(to, "%s  score %.0f, %s\n", s.Who, s.Score, ban)
+		for _, e := range s.Evidence {
+			fmt.Fprintln(to, "   ", e)
+		}
+	}
 }

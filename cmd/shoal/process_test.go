@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/shoalnet/shoal/api"
 )
 
 // patience is how long a test waits for something that should happen at once. It
@@ -216,9 +218,9 @@ func decode[T any](t testing.TB, text string) (v T) {
 }
 
 // checkStatus compares what a data directory holds with what it should.
-func checkStatus(t testing.TB, dir string, want head) {
+func checkStatus(t testing.TB, dir string, want api.Head) {
 	t.Helper()
-	got := decode[struct{ Head head }](t, shoal(t, "status", "--datadir", dir, "--json"))
+	got := decode[struct{ Head api.Head }](t, shoal(t, "status", "--datadir", dir, "--json"))
 	if got.Head != want {
 		t.Errorf("head of %s is %v, want %v", dir, got.Head, want)
 	}

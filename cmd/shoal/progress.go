@@ -12,7 +12,6 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/shoalnet/shoal/archive"
-	"github.com/shoalnet/shoal/downloader"
 )
 
 // lineInterval is how often a line about progress is logged where there is no
@@ -134,47 +133,4 @@ func watchBlocks(name string, total uint64, u *ui) (stop, step func()) {
 			b.set(n, int64(total), "")
 		}
 	}
-}
-
-// syncLine says in one line how a sync goes.
-type syncLine struct {
-	at    time.Time
-	bytes uint64
-	rate  float64 // bytes a second, moving average
-}
-
-// describe returns the blocks that are here and that are wanted, and the rest of
-// the line.
-func (s *syncLine) describe(p downloader.Progress) (done, all int64, text string) {
-	if d := p.At.Sub(s.at).Seconds(); !s.at.IsZero() && d > 0 {
-		rate := float64(p.Bytes-s.bytes) / d
-		s.rate += (rate - s.rate) * min(1, d/3)
-	}
-	s.at, s.bytes = p.At, p.Bytes
-	left := uint64(p.Pool.Wanted+p.Pool.InFlight+p.Pool.Held) + (p.Hashes - p.Fed) + p.Missing
-	total := p.Hashes + p.Missing
-	busy, late := 0, 0
-	for _, q := range p.Peers {
-		if q.InFlight > 0 {
-			busy++
-		}
-		if q.Why.String() == "late" {
-			late++
-		}
-	}
-	dup := 0.0
-	if p.Pool.UsefulBytes > 0 {
-		dup = 100 * float64(p.Pool.DuplicateBytes) / float64(p.Pool.UsefulBytes)
-	}
-	text = fmt.Sprintf("%s %.1f MB/s dup %.1f %% hashes %d linked %d peers %d busy/%d late",
-		p.Phase, s.rate/1e6, dup, p.Hashes, p.Head.Number, busy, late)
-	if s.rate > 0 && p.Pool.Useful > 0 && left > 0 && p.Phase == downloader.Fetching {
-		mean := float64(p.Pool.UsefulBytes) / float64(p.Pool.Useful)
-		eta := time.Duration(float64(left) * mean / s.rate * float64(time.Second))
-		text += " ETA " + eta.Round(time.Second).String()
-	}
-	if p.Waiting != "" {
-		text += " waiting: " + p.Waiting
-	}
-	return int64(total - min(left, total)), int64(total), text
 }

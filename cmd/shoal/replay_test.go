@@ -12,6 +12,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/archive"
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/wire"
@@ -39,7 +40,7 @@ func TestReplay(t *testing.T) {
 	shoal(t, "import", "--datadir", source, "--network", "poc6", file500)
 	chain500 := poc6Chain(t, file500)
 	last := chain500[len(chain500)-1]
-	want := head{last.Number, last.Hash.Hex(), poc6TD}
+	want := api.Head{Number: last.Number, Hash: last.Hash, TD: poc6TD}
 	checkStatus(t, source, want)
 	_, addrSource := startNode(t, "--datadir", source, "--listen", "127.0.0.1:0")
 	report := decode[syncReport](t, shoal(t, "sync", "--datadir", synced, "--network", "poc6", "--peer", addrSource, "--json"))

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -111,6 +112,17 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 		}
 		if want := number(ts, args[0]); int64(code) != want {
 			ts.Fatalf("exit code %d, want %d", code, want)
+		}
+	},
+	// until PATTERN PROGRAM ARGS...: runs a program again and again until it ends
+	// well and its standard output matches.
+	"until": func(ts *testscript.TestScript, neg bool, args []string) {
+		positive(ts, neg, len(args) >= 2, "until PATTERN PROGRAM ARGS...")
+		re := pattern(ts, args[0])
+		for began := time.Now(); ts.Exec(args[1], args[2:]...) != nil || !re.MatchString(ts.ReadFile("stdout")); time.Sleep(50 * time.Millisecond) {
+			if time.Since(began) > patience {
+				ts.Fatalf("%v does not print %q", args[1:], args[0])
+			}
 		}
 	},
 	// spawn NAME PATTERN PROGRAM ARGS...: starts a program in the background and

@@ -1,0 +1,15 @@
+// Package api is how a running node is asked: what it is doing, who its peers are,
+// and why it is not faster.
+//
+// A [Tracker] makes a [Status] of the events of a node. A [Server] answers
+// questions by JSON-RPC 2.0 (go-ethereum's package rpc), each namespace in a file
+// of its own. On a Unix socket in the data directory, which only its owner may use,
+// it has the namespace shoal:
+//
+//	shoal_status   what is stored, what is being fetched, how fast, and until when
+//	shoal_peers    who is connected, what each contributes; who is remembered for what
+//	shoal_why      where the time went: of all peers together and of each
+//
+// The package reads: it is given events and looks into the store, and has no way to
+// change anything. It prints nothing, and knows nothing of commands and flags.
+package api

@@ -1,0 +1,49 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/shoalnet/shoal/node"
+)
+
+// shoalAPI is the namespace shoal. Each method is a call without parameters.
+type shoalAPI struct{ s *Server }
+
+// Status is shoal_status.
+func (a shoalAPI) Status() Status {
+	s := a.s
+	status := StatusOf(s.cfg.Store)
+	n := s.cfg.Tracker.Node()
+	n.Client, n.Since = s.cfg.Client, s.began
+	status.Node = &n
+	return status
+}
+
+// Why is shoal_why.
+func (a shoalAPI) Why() Why { return a.s.cfg.Tracker.Why() }
+
+// Peers is shoal_peers.
+func (a shoalAPI) Peers() Peers {
+	s := a.s
+	list := Peers{Connected: []Peer{}, Standings: s.cfg.Node.Standings()}
+	if list.Standings == nil {
+		list.Standings = []node.Standing{}
+	}
+	shares := s.cfg.Tracker.shares()
+	for _, p := range s.cfg.Node.Peers() {
+		peer := Peer{
+			Name: p.Name, Client: p.Client, Inbound: p.Inbound, Seconds: time.Since(p.Since).Seconds(),
+			Received: p.Received, Sent: p.Sent, Why: NothingToFetch,
+		}
+		if q, ok := shares[p.Name]; ok {
+			head := q.Claim.Head
+			peer.Head, peer.TD = &head, json.Number(q.Claim.TD.Dec())
+			peer.Blocks, peer.Bytes, peer.Duplicates, peer.Late = q.Useful, q.UsefulBytes, q.Duplicates, q.PeerStats.Late
+			peer.Rate, peer.RoundTrip, peer.InFlight = float64(q.Rate), q.RoundTrip.Seconds(), q.InFlight
+			peer.Why, peer.Spent = q.track.now, q.track.spent
+		}
+		list.Connected = append(list.Connected, peer)
+	}
+	return list
+}
