@@ -10,6 +10,15 @@
 //	shoal_peers    who is connected, what each contributes; who is remembered for what
 //	shoal_why      where the time went: of all peers together and of each
 //
+// and the namespaces that it also has over HTTP and WebSocket, for everybody who may
+// connect: eth, net, web3 and debug, as far as they need blocks and no state. Their
+// answers have the shapes of the execution-apis specification. Beside them are
+// /metrics, /healthz and /readyz.
+//
+// Transactions are found by their place in a block and not by their hash: that would
+// take an index of 30 bytes for each of them, which nobody needs to whom blocks are
+// served.
+//
 // The package reads: it is given events and looks into the store, and has no way to
 // change anything. It prints nothing, and knows nothing of commands and flags.
 package api

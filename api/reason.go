@@ -80,10 +80,10 @@ func (r *Reason) UnmarshalText(text []byte) error {
 	return fmt.Errorf("api: there is no reason %q", text)
 }
 
-// reasonOf says what a peer's time is spent with, as a picture of the downloader
-// shows it.
-func reasonOf(p *downloader.Progress, q *downloader.PeerProgress) Reason {
-	switch q.Why {
+// reasonOf turns a reason of the pool, which knows nothing of chains and disks, into
+// one of ours, as a picture of the downloader explains it.
+func reasonOf(p *downloader.Progress, why pool.Why) Reason {
+	switch why {
 	case pool.WhyTransferring:
 		return Transferring
 	case pool.WhyCapped:
@@ -108,14 +108,18 @@ func reasonOf(p *downloader.Progress, q *downloader.PeerProgress) Reason {
 		return NothingToFetch
 	case downloader.Head:
 		return WaitingHead
-	}
-	switch {
-	case q.InFlight > 0:
-		return Transferring
-	case p.Phase == downloader.Hashes:
+	case downloader.Hashes:
 		return WaitingHashes
 	}
 	return Tail // all that is left is asked of others
+}
+
+// nowOf says what a peer is doing now.
+func nowOf(p *downloader.Progress, q *downloader.PeerProgress) Reason {
+	if r := reasonOf(p, q.Why); q.InFlight == 0 || r == Late || r == Capped || r == WindowFull {
+		return r
+	}
+	return Transferring
 }
 
 // Spent is how much time was spent with each reason.

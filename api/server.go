@@ -15,16 +15,19 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/rpc"
 
+	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/store"
 )
 
 // Config says what a server answers from. It must not be changed after NewServer.
 type Config struct {
-	Store   Store
-	Node    Peering
-	Tracker *Tracker // of the node
-	Client  string   // name and version of the program
+	Network   *chain.Network
+	Store     Store
+	Node      Peering
+	Listening bool     // the node takes connections
+	Tracker   *Tracker // of the node
+	Client    string   // name and version of the program
 	// Logger is silent if nil.
 	Logger *slog.Logger
 }
@@ -36,6 +39,10 @@ type Store interface {
 	Head() store.Head
 	Blocks() uint64
 	Plan() (store.Plan, bool)
+	Canonical(n uint64) (common.Hash, error)
+	Linked(h common.Hash) (store.Link, bool, error)
+	AppendRaw(dst []byte, h common.Hash) ([]byte, error)
+	AppendAncestors(dst []common.Hash, h common.Hash, max int) ([]common.Hash, error)
 }
 
 // Peering is what is read of a node. All methods are safe for concurrent use.
@@ -70,26 +77,36 @@ const SocketName = "shoal.ipc"
 
 // Server answers questions. Make one with [NewServer].
 type Server struct {
-	cfg   Config
-	began time.Time
-	rpc   *rpc.Server
+	cfg    Config
+	began  time.Time
+	own    *rpc.Server // for our own user: all namespaces
+	public *rpc.Server // for everybody else
+
+	subscribers chan struct{} // one slot for each
 }
 
 // NewServer returns a server that does not listen yet.
 func NewServer(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, began: time.Now(), rpc: rpc.NewServer()}
+	s := &Server{cfg: cfg, began: time.Now(), own: rpc.NewServer(), public: rpc.NewServer(), subscribers: make(chan struct{}, maxSubscriptions)}
 	if s.cfg.Logger == nil {
 		s.cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s.rpc.SetBatchLimits(maxBatch, maxBatchBytes)
-	for _, n := range []struct {
-		name     string
-		receiver any
-	}{
-		{"shoal", shoalAPI{s}},
-	} {
-		if err := s.rpc.RegisterName(n.name, n.receiver); err != nil {
-			return nil, fmt.Errorf("api: namespace %s: %w", n.name, err)
+	s.public.SetHTTPBodyLimit(maxBody)
+	s.public.SetWebsocketReadLimit(maxBody)
+	for _, to := range []*rpc.Server{s.own, s.public} {
+		to.SetBatchLimits(maxBatch, maxBatchBytes)
+		for _, n := range []struct {
+			name     string
+			receiver any
+		}{
+			{"shoal", shoalAPI{s}}, {"eth", newEth(s)}, {"eth", ethSubscriptions{s}}, {"net", netAPI{s}}, {"web3", web3API{s}}, {"debug", debugAPI{s}},
+		} {
+			if n.name == "shoal" && to == s.public {
+				continue // who our peers are is nobody's business
+			}
+			if err := to.RegisterName(n.name, n.receiver); err != nil {
+				return nil, fmt.Errorf("api: namespace %s: %w", n.name, err)
+			}
 		}
 	}
 	return s, nil
@@ -133,7 +150,7 @@ func (s *socket) Close() error { return errors.Join(os.Remove(s.path), s.Listene
 func (s *Server) ServeSocket(ctx context.Context, l net.Listener) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer s.rpc.Stop()
+	defer s.own.Stop()
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer func() {
 		if stop() {
@@ -153,7 +170,7 @@ func (s *Server) ServeSocket(ctx context.Context, l net.Listener) {
 		case slots <- struct{}{}:
 			wg.Go(func() {
 				defer func() { <-slots }()
-				s.rpc.ServeCodec(rpc.NewCodec(conn), 0)
+				s.own.ServeCodec(rpc.NewCodec(conn), 0)
 			})
 		default:
 			conn.Close()

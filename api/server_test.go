@@ -16,8 +16,10 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/shoalnet/shoal/api"
+	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/node"
+	"github.com/shoalnet/shoal/pool"
 	"github.com/shoalnet/shoal/store"
 )
 
@@ -29,6 +31,12 @@ func (shelf) Genesis() common.Hash { return common.Hash{1} }
 func (shelf) Blocks() uint64       { return 12 }
 func (shelf) Head() store.Head {
 	return store.Head{Number: 9, Hash: common.Hash{9}, TD: *uint256.NewInt(900)}
+}
+func (shelf) Canonical(uint64) (common.Hash, error)               { return common.Hash{}, store.ErrNotFound }
+func (shelf) Linked(common.Hash) (store.Link, bool, error)        { return store.Link{}, false, nil }
+func (shelf) AppendRaw(dst []byte, _ common.Hash) ([]byte, error) { return dst, store.ErrNotFound }
+func (shelf) AppendAncestors(dst []common.Hash, _ common.Hash, _ int) ([]common.Hash, error) {
+	return dst, store.ErrNotFound
 }
 func (shelf) Plan() (store.Plan, bool) {
 	return store.Plan{Head: common.Hash{20}, Number: 20, Len: 5}, true
@@ -46,7 +54,7 @@ func (c crowd) Standings() []node.Standing {
 func serve(t *testing.T, tracker *api.Tracker, c crowd) (dir string, stop func()) {
 	t.Helper()
 	dir = t.TempDir()
-	s, err := api.NewServer(api.Config{Store: shelf{}, Node: c, Tracker: tracker, Client: "Shoal/test"})
+	s, err := api.NewServer(api.Config{Network: chain.Dev, Store: shelf{}, Node: c, Tracker: tracker, Client: "Shoal/test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,9 +88,10 @@ func TestShoalNamespace(t *testing.T) {
 	f := newFilm(20)
 	since := time.Now().Add(-time.Minute)
 	q := downloader.PeerProgress{Name: "192.0.2.7:30303", Claim: downloader.Claim{TD: *uint256.NewInt(7), Head: common.Hash{20}}, Received: 5000}
+	q.Why = pool.WhyTransferring
 	q.Useful, q.UsefulBytes, q.Rate, q.RoundTrip, q.InFlight = 3, 3000, 1e6, 20*time.Millisecond, 4
 	f.g.Peers = []downloader.PeerProgress{q}
-	f.run(2*time.Second, 1, 1000)
+	f.run(1500*time.Millisecond, 1, 1000)
 	dir, stop := serve(t, f.tracker, crowd{
 		{Name: q.Name, Client: "other", Since: since, Received: 6000, Sent: 100},
 		{Name: "192.0.2.8:1", Inbound: true, Since: since},

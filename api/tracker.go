@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/pool"
 )
 
 // Tracker follows the events of a node. Give it all of them with [Tracker.Event]; it
@@ -20,11 +21,16 @@ type Tracker struct {
 	samples []sample          // of the last minute, oldest first
 	work    float64           // see sample
 	could   float64
+
+	from    uint64        // number of the head when the present sync began
+	settled bool          // all is here that the peers have
+	change  chan struct{} // closed at the next change; nil: nobody waits
 }
 
 // track is what is known of one peer.
 type track struct {
 	spent Spent
+	seen  [pool.NWhy]time.Duration // by the pool, of which spent is made
 	now   Reason
 }
 
@@ -45,9 +51,8 @@ const (
 	rateWindow = 5 * time.Second
 	maxWindow  = time.Minute
 
-	// maxGap bounds what a picture of the node can account for. Pictures come
-	// twice a second; if one comes later, nobody looked meanwhile: the machine was
-	// asleep.
+	// maxGap bounds what one picture of the node accounts for of a peer. Pictures
+	// come twice a second; if one comes much later, the machine was asleep.
 	maxGap = 5 * time.Second
 )
 
@@ -64,39 +69,57 @@ func (t *Tracker) Event(e any) {
 		t.samples = nil // its blocks may weigh something else
 	case downloader.Progress:
 		t.progress(&e)
+	case downloader.Joined:
+		t.settled = false
+	case downloader.Settled:
+		t.settled = true
+	case downloader.HeadMoved:
+		t.tellChange()
 	case downloader.Left:
 		t.left += e.Received
-		if x := t.tracks[e.Name]; x != nil {
-			t.gone.add(&x.spent)
-			delete(t.tracks, e.Name)
-		}
+		x := t.account(&t.last, &e.PeerProgress)
+		t.gone.add(&x.spent)
+		delete(t.tracks, e.Name)
 	}
 }
 
 // progress accounts for the time since the picture before.
 func (t *Tracker) progress(p *downloader.Progress) {
-	d := min(max(0, p.At.Sub(t.last.At)), maxGap)
-	if t.last.At.IsZero() {
-		d = 0
+	if (p.Target > 0) != (t.last.Target > 0) {
+		t.from, t.settled = p.Head.Number, false
+		t.tellChange()
 	}
 	t.last = *p
 	for i := range p.Peers {
-		q := &p.Peers[i]
-		x := t.tracks[q.Name]
-		if x == nil {
-			x = &track{}
-			t.tracks[q.Name] = x
-		}
-		x.now = reasonOf(p, q)
-		x.spent[x.now] += d
-		t.could += float64(q.Rate) * d.Seconds()
-		if x.now == Transferring || x.now == Capped {
-			t.work += float64(q.Rate) * d.Seconds()
-		}
+		t.account(p, &p.Peers[i])
 	}
 	t.samples = append(t.samples, sample{p.At, p.Stored, p.Bytes, t.total(), t.work, t.could})
 	old, _ := slices.BinarySearchFunc(t.samples, p.At.Add(-maxWindow-time.Second), func(s sample, at time.Time) int { return s.at.Compare(at) })
 	t.samples = slices.Delete(t.samples, 0, old)
+}
+
+// account puts a peer's time since it was last seen down to reasons, as a picture
+// explains it.
+func (t *Tracker) account(p *downloader.Progress, q *downloader.PeerProgress) *track {
+	x := t.tracks[q.Name]
+	if x == nil {
+		x = &track{}
+		t.tracks[q.Name] = x
+	}
+	var fresh Spent
+	for why, d := range q.Spent {
+		fresh[reasonOf(p, pool.Why(why))] += d - x.seen[why]
+	}
+	if all := fresh.Total(); all > maxGap {
+		for r := range fresh {
+			fresh[r] = time.Duration(float64(fresh[r]) * float64(maxGap) / float64(all))
+		}
+	}
+	x.seen, x.now = q.Spent, nowOf(p, q)
+	x.spent.add(&fresh)
+	t.could += float64(q.Rate) * fresh.Total().Seconds()
+	t.work += float64(q.Rate) * (fresh[Transferring] + fresh[Capped]).Seconds()
+	return x
 }
 
 // total is where the time of all peers went.
@@ -216,8 +239,8 @@ func (t *Tracker) sync(p *downloader.Progress) *Sync {
 // take how much it varies, and at the present rate if that is beyond. It looks
 // at blocks and at bytes, because blocks may be about to get bigger, or smaller.
 func (t *Tracker) eta(missing uint64) *ETA {
-	pool := &t.last.Pool
-	if missing == 0 || pool.Useful == 0 {
+	s := &t.last.Pool
+	if missing == 0 || s.Useful == 0 {
 		return nil
 	}
 	var blocks, bytes []float64 // a second, the youngest first
@@ -239,7 +262,7 @@ func (t *Tracker) eta(missing uint64) *ETA {
 		return nil // it has just begun
 	}
 	add(float64(missing), blocks)
-	add(float64(missing)*float64(pool.UsefulBytes)/float64(pool.Useful), bytes)
+	add(float64(missing)*float64(s.UsefulBytes)/float64(s.Useful), bytes)
 	switch {
 	case math.IsInf(e.Least, 1):
 		return nil // nothing has come for a minute

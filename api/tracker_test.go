@@ -17,13 +17,14 @@ import (
 
 // film is a downloader's pictures of a sync, twice a second.
 type film struct {
+	spent   map[string]*[pool.NWhy]time.Duration
 	tracker *api.Tracker
 	at      time.Time
 	g       downloader.Progress
 }
 
 func newFilm(blocks uint64) *film {
-	f := &film{tracker: api.NewTracker(), at: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	f := &film{spent: map[string]*[pool.NWhy]time.Duration{}, tracker: api.NewTracker(), at: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	f.g = downloader.Progress{Phase: downloader.Fetching, Target: blocks, Hashes: blocks + 1, Fed: blocks + 1}
 	f.g.Pool.Wanted = int(blocks)
 	f.tracker.Event(downloader.Started{Number: blocks})
@@ -49,12 +50,25 @@ func (f *film) peers(why map[string]pool.Why) {
 func (f *film) run(d time.Duration, perSec, size int) {
 	for range int(d / (500 * time.Millisecond)) {
 		f.at = f.at.Add(500 * time.Millisecond)
+		f.pass(500 * time.Millisecond)
 		n := min(perSec/2, f.g.Pool.Wanted)
 		f.g.Pool.Wanted -= n
 		f.g.Pool.Useful += uint64(n)
 		f.g.Pool.UsefulBytes += uint64(n * size)
 		f.g.Stored, f.g.Bytes, f.g.At = f.g.Pool.Useful, f.g.Pool.UsefulBytes, f.at
 		f.tracker.Event(f.g)
+	}
+}
+
+// pass lets time pass for the pool.
+func (f *film) pass(d time.Duration) {
+	for i := range f.g.Peers {
+		q := &f.g.Peers[i]
+		if f.spent[q.Name] == nil {
+			f.spent[q.Name] = new([pool.NWhy]time.Duration)
+		}
+		f.spent[q.Name][q.Why] += d
+		q.Spent = *f.spent[q.Name]
 	}
 }
 
@@ -128,23 +142,26 @@ func TestETAIsHonest(t *testing.T) {
 func TestWhy(t *testing.T) {
 	f := newFilm(1_000_000)
 	f.peers(map[string]pool.Why{"a": pool.WhyTransferring, "b": pool.WhyLate})
-	f.run(10*time.Second+500*time.Millisecond, 100, 500) // the first picture begins it
+	f.run(10*time.Second, 100, 500)
 	f.peers(map[string]pool.Why{"a": pool.WhyCapped, "b": pool.WhyChecking, "c": pool.WhyNothingWanted})
 	f.run(4*time.Second, 100, 500)
 	f.g.Unwritten = 1
 	f.g.Phase = downloader.Hashes
 	f.run(3*time.Second, 100, 500)
+	// They bring a little more time with them when they leave.
+	f.g.Peers[1].Spent[pool.WhyChecking] += time.Second
+	f.g.Peers[2].Spent[pool.WhyNothingWanted] += time.Second
 	f.tracker.Event(downloader.Left{PeerProgress: f.g.Peers[2]})
+	f.tracker.Event(downloader.Left{PeerProgress: f.g.Peers[1]})
 	f.peers(map[string]pool.Why{"a": pool.WhyNothingWanted})
-	f.tracker.Event(downloader.Left{PeerProgress: downloader.PeerProgress{Name: "b", Received: 500}})
 	f.g.Phase = downloader.Idle
-	f.at = f.at.Add(time.Hour) // the machine sleeps
+	f.pass(time.Hour) // the machine sleeps
 	f.run(time.Second, 0, 500)
 	const s = time.Second
 	want := api.Why{
 		Total: api.Spent{
-			api.Transferring: 10 * s, api.Late: 10 * s, api.Capped: 7 * s, api.Verifying: 4 * s, api.Writing: 3 * s,
-			api.Tail: 4 * s, api.WaitingHashes: 3 * s, api.NothingToFetch: 5500 * time.Millisecond,
+			api.Transferring: 10 * s, api.Late: 10 * s, api.Capped: 7 * s, api.Verifying: 4 * s, api.Writing: 4 * s,
+			api.Tail: 4 * s, api.WaitingHashes: 4 * s, api.NothingToFetch: 5500 * time.Millisecond,
 		},
 		Peers: []api.PeerWhy{{Name: "a", Now: api.NothingToFetch, Spent: api.Spent{
 			api.Transferring: 10 * s, api.Capped: 7 * s, api.NothingToFetch: 5500 * time.Millisecond,
@@ -165,7 +182,7 @@ func TestWhy(t *testing.T) {
 	if diff := cmp.Diff(want, back); diff != "" {
 		t.Errorf("as JSON (-want +got)\n%s\n%s", diff, raw)
 	}
-	if n := f.tracker.Node(); n.Received != 1000+1000+500 || n.Peers != 1 || n.Late != 0 {
+	if n := f.tracker.Node(); n.Received != 1000+1000+1000 || n.Peers != 1 || n.Late != 0 {
 		t.Errorf("%+v", n)
 	}
 }

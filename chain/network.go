@@ -16,6 +16,7 @@ import (
 type Network struct {
 	Name   string // as given to --network
 	ID     uint64 // network id of Hello
+	Chain  uint64 // chain id of EIP-155; 0 means ID
 	Format Format
 	// Genesis is the RLP of the genesis block.
 	Genesis string
@@ -84,10 +85,19 @@ var (
 	// network id and genesis block: only the name tells them apart, and from
 	// block 1,920,000 on the blocks.
 	Classic = &Network{
-		Name: "classic", ID: 1, Format: FormatFrontier, Genesis: mainnetGenesis,
+		Name: "classic", ID: 1, Chain: 61, Format: FormatFrontier, Genesis: mainnetGenesis,
 		Forks: classicForks, Known: []Checkpoint{classicDAO},
 	}
 )
+
+// ChainID returns the chain id that transactions are signed for (EIP-155). It is not
+// always the network id.
+func (n *Network) ChainID() uint64 {
+	if n.Chain != 0 {
+		return n.Chain
+	}
+	return n.ID
+}
 
 // Networks lists the presets.
 func Networks() []*Network { return []*Network{Mainnet, Sepolia, PoC6, Dev, Classic} }

@@ -28,6 +28,7 @@ func newNode() *cobra.Command {
 	o := &options{}
 	seals := &sealOptions{}
 	limits := &limitOptions{}
+	web := &httpOptions{}
 	var listen string
 	var peers []string
 	cmd := &cobra.Command{
@@ -35,9 +36,16 @@ func newNode() *cobra.Command {
 		Short: "Serve the chain and keep it in sync until stopped",
 		Long: `Serve the chain to whoever connects, and keep it in sync with the peers that are
 named. The address that it listens on is printed on standard output as the line
-"listening on ADDRESS". Stop it with Ctrl-C.`,
+"listening on ADDRESS". Stop it with Ctrl-C.
+
+"shoal status", "shoal status --why" and "shoal peers" ask a node that runs. With
+--http-addr it also answers programs, in JSON-RPC over HTTP and WebSocket as other
+Ethereum nodes do, as far as no state is needed (namespaces eth, net, web3, debug;
+eth_subscribe to newHeads and syncing); Prometheus under /metrics; and who watches
+over it under /healthz and /readyz.`,
 		Example: `  shoal node --listen 127.0.0.1:0
-  shoal node --peer 192.0.2.7:30303 --peer 192.0.2.8:30303`,
+  shoal node --peer 192.0.2.7:30303 --peer 192.0.2.8:30303
+  shoal node --http-addr :8545 --upload-limit 2MB --max-peers 30`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			ui, err := o.ui()
@@ -48,6 +56,9 @@ named. The address that it listens on is printed on standard output as the line
 				return err
 			}
 			if err := checkListen(listen); err != nil {
+				return err
+			}
+			if err := web.check(); err != nil {
 				return err
 			}
 			var cfg node.Config
@@ -66,6 +77,10 @@ named. The address that it listens on is printed on standard output as the line
 			if err != nil {
 				return err
 			}
+			if err := web.listen(); err != nil {
+				l.Close()
+				return err
+			}
 			to := os.Stdout
 			if o.json {
 				to = os.Stderr
@@ -73,11 +88,14 @@ named. The address that it listens on is printed on standard output as the line
 			w := newWatcher(ui)
 			defer w.stop()
 			w.up = func() {
+				if web.listener != nil {
+					fmt.Fprintf(to, "answering on http://%s\n", web.listener.Addr())
+				}
 				fmt.Fprintln(to, "listening on", l.Addr())
 				ui.Info("node is up", "listen", l.Addr().String(), "network", net.Name, "head", st.Head().Number)
 			}
 			cfg.Network, cfg.Store, cfg.Listener, cfg.Peers = net, st, l, peers
-			if err := runNode(cmd.Context(), cfg, w, o.dataDir); err != nil {
+			if err := runNode(cmd.Context(), cfg, w, o.dataDir, web); err != nil {
 				return err
 			}
 			h := api.HeadOf(st.Head())
@@ -91,6 +109,7 @@ named. The address that it listens on is printed on standard output as the line
 	o.add(cmd)
 	seals.add(cmd)
 	limits.add(cmd)
+	web.add(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:"+defaultPort, "`address` to listen on; port 0 takes a free one")
 	cmd.Flags().StringArrayVar(&peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
 	return cmd
@@ -193,7 +212,7 @@ func syncTo(ctx context.Context, cfg node.Config, w *watcher, dir string) (syncR
 	defer cancel(nil)
 	w.await(cfg.Peers, func() { cancel(errDone) })
 	cfg.Dial = w.dial
-	err := runNode(ctx, cfg, w, dir)
+	err := runNode(ctx, cfg, w, dir, &httpOptions{})
 	if cause := context.Cause(ctx); err == nil || errors.Is(err, cause) {
 		err = cause
 	}

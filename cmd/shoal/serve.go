@@ -8,8 +8,9 @@ import (
 	"github.com/shoalnet/shoal/node"
 )
 
-// runNode runs a node, shows its events, and answers who asks what it is doing.
-func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string) error {
+// runNode runs a node, shows its events, and answers who asks what it is doing: over
+// the socket of the data directory, and over HTTP if there is a listener for it.
+func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string, web *httpOptions) error {
 	cfg.Client, cfg.Events, cfg.Logger = clientName(), w.event, w.ui.Logger
 	n, err := node.New(cfg)
 	if err != nil {
@@ -18,7 +19,10 @@ func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string) error
 		}
 		return err
 	}
-	s, err := api.NewServer(api.Config{Store: cfg.Store, Node: n, Tracker: w.tracker, Client: cfg.Client, Logger: cfg.Logger})
+	s, err := api.NewServer(api.Config{
+		Network: cfg.Network, Store: cfg.Store, Node: n, Listening: cfg.Listener != nil,
+		Tracker: w.tracker, Client: cfg.Client, Logger: cfg.Logger,
+	})
 	if err != nil {
 		return err
 	}
@@ -30,6 +34,13 @@ func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string) error
 		w.ui.Warn("\"shoal status\" and \"shoal peers\" cannot ask this node", "err", err)
 	} else {
 		wg.Go(func() { s.ServeSocket(ctx, socket) })
+	}
+	if web.listener != nil {
+		wg.Go(func() {
+			if err := s.ServeHTTP(ctx, web.listener, web.who); err != nil {
+				w.ui.Error("nobody can ask this node over HTTP any more", "err", err)
+			}
+		})
 	}
 	if w.up != nil {
 		w.up()

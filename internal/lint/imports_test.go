@@ -32,7 +32,7 @@ var table = []room{
 	{path: "downloader", imports: []string{"pool", "chain", "store"}},
 	{path: "node", imports: []string{"chain", "downloader", "peer", "pool", "store", "wire"}},
 
-	{path: "api", imports: []string{"downloader", "node", "pool", "store"}},
+	{path: "api", imports: []string{"chain", "downloader", "node", "pool", "store"}},
 
 	{path: "internal/chaingen", imports: []string{"chain"}},
 	{path: "internal/testbed", imports: []string{"chain", "downloader", "internal/chaingen"}},

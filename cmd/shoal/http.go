@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shoalnet/shoal/api"
+)
+
+// httpOptions are the flags about who may ask a node over HTTP.
+type httpOptions struct {
+	addr     string
+	who      api.HTTPConfig
+	listener net.Listener // from listen on; nil: nobody may ask
+}
+
+func (o *httpOptions) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.addr, "http-addr", "",
+		"`address` to answer on over HTTP and WebSocket: JSON-RPC, /metrics, /healthz and /readyz; :8545 is 127.0.0.1:8545 (default: none)")
+	f.StringSliceVar(&o.who.Hosts, "http-host", nil,
+		"`name` under which the server may be called, beyond addresses and localhost; * is any")
+	f.StringSliceVar(&o.who.Origins, "http-origin", nil,
+		"`origin` of web pages that may ask, such as https://example.org; * is any")
+}
+
+// check refuses what is no address. One without a host is this machine's own: to let
+// others ask, name the address that they reach.
+func (o *httpOptions) check() error {
+	if o.addr == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(o.addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return usage("--http-addr %q: want host:port, such as 127.0.0.1:8545, or :8545", o.addr)
+	}
+	if host == "" {
+		o.addr = net.JoinHostPort("127.0.0.1", port)
+	}
+	for i, h := range o.who.Hosts {
+		o.who.Hosts[i] = strings.ToLower(h)
+	}
+	return nil
+}
+
+// listen listens where the flag says.
+func (o *httpOptions) listen() (err error) {
+	if o.addr == "" {
+		return nil
+	}
+	if o.listener, err = net.Listen("tcp", o.addr); err != nil {
+		return fmt.Errorf("--http-addr: %w", err)
+	}
+	return nil
+}
