@@ -20,6 +20,9 @@ type Peer interface {
 	String() string
 	// GetBlocks asks for blocks; the answer carries the id.
 	GetBlocks(id uint64, hashes []common.Hash)
+	// GetContent asks for other content; the answer carries the id. It is called only
+	// if the claim says Content.
+	GetContent(id uint64, kind store.Kind, addrs []common.Hash)
 	// GetHashes asks for up to max ancestors of a block, its parent first.
 	GetHashes(start common.Hash, max int)
 	// Announce sends a block that was not asked for.
@@ -54,6 +57,8 @@ type Store interface {
 type Claim struct {
 	TD   uint256.Int // total difficulty of the head
 	Head common.Hash
+	// Content: it exchanges content other than blocks by address.
+	Content bool
 }
 
 // Block is a block as a peer sent it, under the hash of its header.
@@ -110,6 +115,11 @@ type Config struct {
 	Sealer      Sealer
 	Seals       Policy
 	Checkpoints map[common.Hash]bool
+	// Keepers take the kinds of content other than blocks that can be wanted.
+	Keepers map[store.Kind]Keeper
+	// Receipts is where the receipts of the canonical chain are brought; nil: they are
+	// not fetched.
+	Receipts ReceiptStore
 	// Listener is called with each event, from the loop: it must return at
 	// once and must not call the downloader. Nil: nobody listens.
 	Listener func(Event)

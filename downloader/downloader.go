@@ -5,6 +5,7 @@ import (
 	crand "crypto/rand"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -20,14 +21,17 @@ import (
 // [New], call [Downloader.Run], and tell it of peers and what they send with the
 // other methods, which are safe for concurrent use.
 type Downloader struct {
-	cfg    Config
-	inbox  chan message   // many senders; never closed; a few slots against needless switches
-	walks  chan message   // the same for hashes, which go first: all else depends on them
-	checks chan checkTask // from sessions to the checkers; unbuffered
-	plans  atomic.Uint64  // counts the plans that were taken up or closed, for the linker
-	again  atomic.Bool    // blocks of the plan may have been here before
-	vouch  atomic.Uint64  // number of a trusted block in the plan, 0 if there is none
-	later  sync.Map       // hashes of probes whose seals are checked by the linker
+	cfg      Config
+	inbox    chan message   // many senders; never closed; a few slots against needless switches
+	walks    chan message   // the same for hashes, which go first: all else depends on them
+	checks   chan checkTask // from sessions to the checkers; unbuffered
+	wishes   wishes         // for content other than blocks
+	keepers  map[store.Kind]Keeper
+	receipts *receipts     // nil if they are not fetched
+	plans    atomic.Uint64 // counts the plans that were taken up or closed, for the linker
+	again    atomic.Bool   // blocks of the plan may have been here before
+	vouch    atomic.Uint64 // number of a trusted block in the plan, 0 if there is none
+	later    sync.Map      // hashes of probes whose seals are checked by the linker
 }
 
 // message is an event for the loop.
@@ -35,10 +39,19 @@ type message interface{ apply(*loop) error }
 
 // New returns a downloader. It does nothing before Run.
 func New(cfg Config) *Downloader {
-	return &Downloader{
+	d := &Downloader{
 		cfg: cfg, checks: make(chan checkTask),
 		inbox: make(chan message, inboxSlots), walks: make(chan message, inboxSlots),
+		wishes: wishes{wake: make(chan struct{}, 1)}, keepers: maps.Clone(cfg.Keepers),
 	}
+	if cfg.Receipts != nil {
+		d.receipts = newReceipts(d)
+		if d.keepers == nil {
+			d.keepers = make(map[store.Kind]Keeper)
+		}
+		d.keepers[store.Receipts] = d.receipts
+	}
+	return d
 }
 
 // send puts a message into the loop's inbox. It waits while the loop is busy,
@@ -106,6 +119,12 @@ type loop struct {
 	writing  bool
 	writes   chan []store.Record // to the writer; unbuffered
 	corrupt  map[common.Hash]bool
+	wishes   *wishes
+	keepers  map[store.Kind]Keeper
+	receipts *receipts
+	toKeep   map[store.Kind][]store.Record
+	keeping  bool
+	keeps    chan keepTask // to the keepers; unbuffered
 	later    *sync.Map
 	prepares chan uint64   // one slot; to whom gets the sealer ready
 	prepared uint64        // the last that went there
@@ -143,7 +162,7 @@ type peerState struct {
 	seen      uint64      // received when a deadline was last looked at
 }
 
-// blocks is the class of all content that the loop asks for.
+// blocks is the class of blocks; see kinds.
 const blocks pool.Class = 0
 
 // directID marks requests that the loop makes outside of the pool.
@@ -169,6 +188,11 @@ func (d *Downloader) Run(ctx context.Context) error {
 		plans:    &d.plans,
 		again:    &d.again,
 		vouch:    &d.vouch,
+		wishes:   &d.wishes,
+		keepers:  d.keepers,
+		receipts: d.receipts,
+		toKeep:   make(map[store.Kind][]store.Record),
+		keeps:    make(chan keepTask),
 		later:    &d.later,
 		prepares: make(chan uint64, 1),
 		corrupt:  make(map[common.Hash]bool),
@@ -180,6 +204,10 @@ func (d *Downloader) Run(ctx context.Context) error {
 		wg.Go(func() { seal(ctx, d, l.seals) })
 	}
 	wg.Go(func() { write(ctx, d, l.writes) })
+	wg.Go(func() { keep(ctx, d, l.keeps) })
+	if d.receipts != nil {
+		wg.Go(func() { d.receipts.run(ctx) })
+	}
 	wg.Go(func() { link(ctx, d, l.linkWake) })
 	wg.Go(func() { prepare(ctx, d, l.prepares) })
 	err := l.run(ctx)
@@ -224,7 +252,12 @@ func (l *loop) run(ctx context.Context) error {
 		var writes chan<- []store.Record
 		var next []store.Record
 		if len(l.toWrite) > 0 && !l.writing {
-			writes, next = l.writes, l.nextBatch()
+			writes, next = l.writes, oneWrite(l.toWrite)
+		}
+		var keeps chan<- keepTask
+		content, ok := l.nextKeep()
+		if ok {
+			keeps = l.keeps
 		}
 		select {
 		case m := <-l.walks:
@@ -236,6 +269,11 @@ func (l *loop) run(ctx context.Context) error {
 			l.toSeal = l.toSeal[1:]
 		case writes <- next:
 			l.began(next)
+		case keeps <- content:
+			content.began(l)
+		case <-l.wishes.wake:
+			l.wake()
+			l.wish()
 		case <-timer.C:
 			l.wake()
 		case <-ctx.Done():
@@ -311,7 +349,11 @@ func (l *loop) decide() (again bool, err error) {
 		return false, err
 	}
 	for _, r := range l.pool.Reserve(l.now) {
-		r.Peer.GetBlocks(r.ID, r.Keys)
+		if r.Class == blocks {
+			r.Peer.GetBlocks(r.ID, r.Keys)
+		} else {
+			r.Peer.GetContent(r.ID, kinds[r.Class], r.Keys)
+		}
 	}
 	l.progress()
 	return again, nil
@@ -367,7 +409,13 @@ func (m joined) apply(l *loop) error {
 	p := &peerState{Peer: m.peer, claim: m.claim, sent: m.claim.Head, round: l.round + 1}
 	l.peers[m.peer] = p
 	l.order = append(l.order, p)
-	l.pool.Join(l.now, m.peer, blocks)
+	classes := []pool.Class{blocks}
+	for k := range l.keepers {
+		if m.claim.Content {
+			classes = append(classes, classOf(k))
+		}
+	}
+	l.pool.Join(l.now, m.peer, classes...)
 	if l.plan != nil {
 		l.plan.pause = time.Time{} // somebody new to ask
 		if len(l.order) == 1 {

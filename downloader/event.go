@@ -89,6 +89,9 @@ type Settled struct {
 	Unproven int
 }
 
+// ReceiptsHere: the receipts of all blocks up to the head are here.
+type ReceiptsHere struct{ Head store.Head }
+
 // Joined and Left: a peer has come or gone, after having contributed this.
 type (
 	Joined struct {
@@ -120,14 +123,15 @@ type Dropped struct {
 	*Offence
 }
 
-func (Started) event()   {}
-func (Progress) event()  {}
-func (HeadMoved) event() {}
-func (Finished) event()  {}
-func (Abandoned) event() {}
-func (Settled) event()   {}
-func (Joined) event()    {}
-func (Left) event()      {}
-func (Late) event()      {}
-func (Stalled) event()   {}
-func (Dropped) event()   {}
+func (Started) event()      {}
+func (Progress) event()     {}
+func (HeadMoved) event()    {}
+func (Finished) event()     {}
+func (Abandoned) event()    {}
+func (Settled) event()      {}
+func (ReceiptsHere) event() {}
+func (Joined) event()       {}
+func (Left) event()         {}
+func (Late) event()         {}
+func (Stalled) event()      {}
+func (Dropped) event()      {}

@@ -37,10 +37,11 @@ func (l *library) GetHashes(start common.Hash, max int) {
 	go l.down.Hashes(context.Background(), l, start, hashes)
 }
 
-func (l *library) String() string           { return "library" }
-func (l *library) Announce([]byte)          {}
-func (l *library) Received() uint64         { return 0 }
-func (l *library) Drop(*downloader.Offence) {}
+func (l *library) String() string                               { return "library" }
+func (l *library) Announce([]byte)                              {}
+func (l *library) Received() uint64                             { return 0 }
+func (l *library) Drop(*downloader.Offence)                     {}
+func (l *library) GetContent(uint64, store.Kind, []common.Hash) {} // its claim says that it has blocks only
 
 // An application that has peers of its own kind brings their chain into a store.
 func Example() {

@@ -248,15 +248,16 @@ func (l *loop) blame(peer Peer, hash common.Hash, err error) {
 	}
 }
 
-// nextBatch returns what the writer gets next.
-func (l *loop) nextBatch() []store.Record {
+// oneWrite returns the first of the records, as many as one write may have. One always
+// fits.
+func oneWrite(records []store.Record) []store.Record {
 	n, bytes := 0, 0
-	for ; n < len(l.toWrite); n++ {
-		if bytes += len(l.toWrite[n].Raw); bytes > writeBytes && n > 0 {
+	for ; n < len(records); n++ {
+		if bytes += len(records[n].Raw); bytes > writeBytes && n > 0 {
 			break
 		}
 	}
-	return l.toWrite[:n:n]
+	return records[:n:n]
 }
 
 // began is called when the writer has taken a batch.

@@ -355,6 +355,7 @@ func (m linked) apply(l *loop) error {
 	}
 	if m.move.Moved() {
 		l.emit(HeadMoved{m.move})
+		l.receipts.poke()
 	}
 	if l.plan == nil || l.plans.Load() != m.plan {
 		return nil

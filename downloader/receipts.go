@@ -21,6 +21,7 @@ type ReceiptStore interface {
 	AppendAncestors(dst []common.Hash, of common.Hash, most int) ([]common.Hash, error)
 	AppendRaw(dst []byte, hash common.Hash) ([]byte, error)
 	HasContent(store.Kind, common.Hash) (bool, error)
+	PutContent(store.Kind, []store.Record) (int, error)
 	Meta(key string) ([]byte, error)
 	SetMeta(key string, value []byte) error
 }
@@ -47,6 +48,7 @@ type ReceiptCursor struct {
 // MissingReceipts are receipts that are wanted.
 type MissingReceipts struct {
 	Number uint64      // of a block that has them
+	Parent common.Hash // of that block
 	Root   common.Hash // their name
 }
 
@@ -64,11 +66,11 @@ func NewReceiptCursor(net *chain.Network, st ReceiptStore) (*ReceiptCursor, erro
 		return nil, fmt.Errorf("downloader: the cursor of receipts has %d bytes", len(value))
 	}
 	c.number, c.hash = binary.BigEndian.Uint64(value), common.Hash(value[8:])
-	return c, c.align()
+	return c, c.Align()
 }
 
-// align moves the cursor down to the canonical chain, if a reorg has left it on a branch.
-func (c *ReceiptCursor) align() error {
+// Align moves the cursor down to the canonical chain, if a reorg has left it on a branch.
+func (c *ReceiptCursor) Align() error {
 	if on, err := c.canonical(c.number, c.hash); on || err != nil {
 		return err
 	}
@@ -100,53 +102,52 @@ func (c *ReceiptCursor) canonical(number uint64, hash common.Hash) (bool, error)
 	return h == hash, err
 }
 
-// Number returns the number of the last block up to which no receipts are missing.
-func (c *ReceiptCursor) Number() uint64 { return c.number }
+// At returns the last block up to which no receipts are missing, without its total
+// difficulty.
+func (c *ReceiptCursor) At() store.Head { return store.Head{Number: c.number, Hash: c.hash} }
 
-// Missing yields what is missing from the cursor up to the head, by the number of the
-// block. It reads each block on the way. Receipts that several blocks share come with
-// each of them until they are stored. After an error it ends.
-func (c *ReceiptCursor) Missing() iter.Seq2[MissingReceipts, error] {
-	return func(yield func(MissingReceipts, error) bool) {
-		if err := c.align(); err != nil {
-			yield(MissingReceipts{}, err)
-			return
+// Missing calls visit with what is missing behind a block and up to the head, by the number
+// of the block, until it returns false. It returns the last block that it has looked at, of
+// which only number and hash are set, or the one before the first if there are none. It
+// reads each block on the way. Receipts that several blocks share are visited with each of
+// them until they are stored.
+func (c *ReceiptCursor) Missing(behind store.Head, visit func(MissingReceipts) bool) (last store.Head, err error) {
+	last = behind
+	var raw []byte
+	for h, err := range c.store.CanonicalHashes(behind.Number+1, c.store.Head().Number) {
+		if err != nil {
+			return last, err
 		}
-		var raw []byte
-		for h, err := range c.store.CanonicalHashes(c.number+1, c.store.Head().Number) {
-			var b *chain.Block
-			if err == nil {
-				raw, err = c.store.AppendRaw(raw[:0], h)
-			}
-			if err == nil {
-				b, err = c.net.ParseBlockAs(h, raw)
-			}
-			held := true
-			if err == nil && b.HasReceipts() {
-				held, err = c.store.HasContent(store.Receipts, b.ReceiptRoot)
-			}
-			if err != nil {
-				yield(MissingReceipts{}, err)
-				return
-			}
-			if !held && !yield(MissingReceipts{b.Number, b.ReceiptRoot}, nil) {
-				return
-			}
+		if raw, err = c.store.AppendRaw(raw[:0], h); err != nil {
+			return last, err
+		}
+		b, err := c.net.ParseBlockAs(h, raw)
+		if err != nil {
+			return last, err
+		}
+		last = store.Head{Number: b.Number, Hash: h}
+		if !b.HasReceipts() {
+			continue
+		}
+		held, err := c.store.HasContent(store.Receipts, b.ReceiptRoot)
+		if err != nil {
+			return last, err
+		}
+		if !held && !visit(MissingReceipts{b.Number, b.Parent, b.ReceiptRoot}) {
+			break
 		}
 	}
+	return last, nil
 }
 
-// Advance says that no receipts are missing up to a block of the canonical chain. It is
-// durable when it returns, which costs a sync: every few thousand blocks are often enough.
-func (c *ReceiptCursor) Advance(number uint64) error {
-	hash, err := c.store.Canonical(number)
-	if err != nil {
-		return fmt.Errorf("downloader: cursor of receipts to block %d: %w", number, err)
-	}
-	value := append(binary.BigEndian.AppendUint64(nil, number), hash[:]...)
+// Advance says that no receipts are missing up to a block, which was canonical when that was
+// found. It is durable when it returns, which costs a sync: every few thousand blocks are
+// often enough.
+func (c *ReceiptCursor) Advance(at store.Head) error {
+	value := append(binary.BigEndian.AppendUint64(nil, at.Number), at.Hash[:]...)
 	if err := c.store.SetMeta(receiptsMeta, value); err != nil {
 		return err
 	}
-	c.number, c.hash = number, hash
+	c.number, c.hash = at.Number, at.Hash
 	return nil
 }

@@ -1,7 +1,6 @@
 package downloader_test
 
 import (
-	"errors"
 	"slices"
 	"testing"
 
@@ -66,12 +65,16 @@ func bring(t testing.TB, st *store.Store, blocks ...*chain.Block) {
 
 func wantMissing(t testing.TB, c *downloader.ReceiptCursor, want ...uint64) {
 	t.Helper()
+	if err := c.Align(); err != nil {
+		t.Fatal(err)
+	}
 	var got []uint64
-	for m, err := range c.Missing() {
-		if err != nil {
-			t.Fatal(err)
-		}
+	_, err := c.Missing(c.At(), func(m downloader.MissingReceipts) bool {
 		got = append(got, m.Number)
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	if !slices.Equal(got, want) {
 		t.Fatalf("missing are the receipts of %d, want %d", got, want)
@@ -87,6 +90,15 @@ func cursor(t testing.TB, st *store.Store) *downloader.ReceiptCursor {
 	return c
 }
 
+func canonical(t testing.TB, st *store.Store, number uint64) store.Head {
+	t.Helper()
+	hash, err := st.Canonical(number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.Head{Number: number, Hash: hash}
+}
+
 // The cursor finds what is missing, remembers how far it was, and goes back when blocks
 // leave the chain.
 func TestReceiptCursor(t *testing.T) {
@@ -99,26 +111,23 @@ func TestReceiptCursor(t *testing.T) {
 	wantMissing(t, c, 1, 3, 4, 6, 8, 9)
 	bring(t, st, blocks[0]) // those of block 6 are the same
 	wantMissing(t, c, 3, 4, 8, 9)
-	if err := c.Advance(2); err != nil {
+	if err := c.Advance(canonical(t, st, 2)); err != nil {
 		t.Fatal(err)
 	}
 	wantMissing(t, c, 3, 4, 8, 9)
-	if err := c.Advance(11); !errors.Is(err, store.ErrNotFound) {
-		t.Fatal("a block that there is not:", err)
-	}
 	bring(t, st, blocks[2], blocks[3])
-	if err := c.Advance(10); err != nil {
+	if err := c.Advance(canonical(t, st, 10)); err != nil {
 		t.Fatal(err)
 	}
 	wantMissing(t, c)
-	if n := cursor(t, st).Number(); n != 10 {
+	if n := cursor(t, st).At().Number; n != 10 {
 		t.Fatalf("opened again, it is at block %d", n)
 	}
 
 	t.Log("# a reorg, longer than a step, seen by the old cursor and by a new one")
 	main := slices.Collect(chaingen.Generate(chaingen.Config{Seed: 1, Blocks: 100}.From(blocks[9])))
 	link(t, st, main)
-	if err := c.Advance(110); err != nil {
+	if err := c.Advance(canonical(t, st, 110)); err != nil {
 		t.Fatal(err)
 	}
 	three := func(n uint64) (int, int) { return int(n % 2 * 3), 0 }
@@ -126,7 +135,7 @@ func TestReceiptCursor(t *testing.T) {
 	if st.Head().Number != 137 {
 		t.Fatalf("head is block %d", st.Head().Number)
 	}
-	if n := cursor(t, st).Number(); n != 7 {
+	if n := cursor(t, st).At().Number; n != 7 {
 		t.Fatalf("after the reorg a new cursor is at block %d, want 7", n)
 	}
 	var odd []uint64
@@ -134,10 +143,11 @@ func TestReceiptCursor(t *testing.T) {
 		odd = append(odd, n)
 	}
 	wantMissing(t, c, odd...)
-	if c.Number() != 7 {
-		t.Fatalf("after the reorg the cursor is at block %d, want 7", c.Number())
+	if c.At().Number != 7 {
+		t.Fatalf("after the reorg the cursor is at block %d, want 7", c.At().Number)
 	}
-	for range c.Missing() { // may be left at any time
-		break
+	last, err := c.Missing(c.At(), func(downloader.MissingReceipts) bool { return false })
+	if err != nil || last.Number != 9 {
+		t.Fatalf("left at once, it has looked at block %d, %v", last.Number, err)
 	}
 }

@@ -120,6 +120,9 @@ type actor struct {
 	rate   float64       // bytes a second, 0: any
 	most   int           // blocks it answers at once, 0: all
 	hashes int           // hashes it answers at once, 0: as many as asked
+
+	content map[common.Hash][]byte // of all kinds; only if the claim says Content
+
 	// The next two change answers: the actor sends what they return.
 	blocks   func(asked []common.Hash, answer []downloader.Block) []downloader.Block
 	ancestry func(start common.Hash, answer []common.Hash) []common.Hash

@@ -20,7 +20,7 @@ func (h *handler) Joined(ctx context.Context, s *peer.Session) {
 		h.cfg.emit(NoChain{s.RemoteAddr().String()}) // A39
 		return
 	}
-	h.down.Join(ctx, remote{s}, downloader.Claim{TD: hello.TD, Head: hello.Best})
+	h.down.Join(ctx, remote{s}, downloader.Claim{TD: hello.TD, Head: hello.Best, Content: s.Exchanges()})
 }
 
 func (h *handler) Hashes(ctx context.Context, s *peer.Session, start common.Hash, hashes []common.Hash) {

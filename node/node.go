@@ -17,6 +17,7 @@ import (
 	"github.com/shoalnet/shoal/peer"
 	"github.com/shoalnet/shoal/pool"
 	"github.com/shoalnet/shoal/store"
+	"github.com/shoalnet/shoal/swarm"
 	"github.com/shoalnet/shoal/wire"
 )
 
@@ -49,6 +50,12 @@ type Config struct {
 	Sealer      downloader.Sealer
 	Seals       downloader.Policy
 	Checkpoints map[common.Hash]bool
+	// Receipts: those of the canonical chain are fetched too. What is held is served in
+	// any case.
+	Receipts bool
+	// FileQuota is how many bytes of files may be kept; 0: as many as there is room for.
+	// See swarm.Options.
+	FileQuota int64
 	// Events is called with each event of the node and of its downloader, which
 	// are the types of this package and of package downloader. It must return
 	// at once. Calls come from several goroutines. Nil: nobody listens.
@@ -99,6 +106,7 @@ type Node struct {
 	cfg     Config
 	log     *slog.Logger
 	down    *downloader.Downloader
+	files   *swarm.Files
 	session peer.Config
 	ctx     context.Context // of Run
 	memory  *standings
@@ -141,11 +149,17 @@ func New(cfg Config) (*Node, error) {
 	if n.memory, err = loadStandings(cfg.Store); err != nil {
 		return nil, err
 	}
-	n.down = downloader.New(downloader.Config{
+	n.files = swarm.New(swarm.OnDisk(cfg.Store), swarm.Options{Source: (*chunks)(n), Quota: cfg.FileQuota})
+	config := downloader.Config{
 		Network: cfg.Network, Store: cfg.Store, Pool: n.budget.pool, Logger: n.log,
 		Sealer: cfg.Sealer, Seals: cfg.Seals, Checkpoints: cfg.Checkpoints, Clock: cfg.Clock,
 		Listener: func(e downloader.Event) { n.cfg.emit(e) },
-	})
+		Keepers:  map[store.Kind]downloader.Keeper{store.Chunk: (*chunks)(n)},
+	}
+	if cfg.Receipts {
+		config.Receipts = cfg.Store
+	}
+	n.down = downloader.New(config)
 	n.session = peer.Config{
 		Network: cfg.Network.ID, Genesis: genesis.Hash, Client: cfg.Client,
 		Status: func() peer.Status {
@@ -153,7 +167,7 @@ func New(cfg Config) (*Node, error) {
 			return peer.Status{TD: h.TD, Head: h.Hash}
 		},
 		Hashes: chain.HashesOf, Chain: served{cfg.Store}, Handler: (*handler)(n), Admit: n.admit, Logger: n.log,
-		Download: down, Upload: up,
+		Download: down, Upload: up, Exchange: n.exchange(),
 	}
 	// Nobody checks who a node is: the id only tells one from another.
 	rand.Read(n.session.Node[:])

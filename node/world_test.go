@@ -113,6 +113,7 @@ type machine struct {
 	fs   *vfs.MemFS
 
 	store *store.Store
+	node  *node.Node
 	stop  func() // ends the node, not the store
 
 	mu     sync.Mutex
@@ -197,6 +198,7 @@ func (m *machine) start(tune func(*node.Config), peers ...string) {
 	if err != nil {
 		m.w.Fatal(err)
 	}
+	m.node = n
 	ctx, cancel := context.WithCancel(context.WithoutCancel(m.w.ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() {

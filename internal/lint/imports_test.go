@@ -30,7 +30,7 @@ var table = []room{
 	{path: "peer", imports: []string{"wire"}},
 	{path: "archive", imports: []string{"chain", "store"}},
 	{path: "downloader", imports: []string{"pool", "chain", "store"}},
-	{path: "node", imports: []string{"chain", "downloader", "peer", "pool", "store", "wire"}},
+	{path: "node", imports: []string{"chain", "downloader", "peer", "pool", "store", "swarm", "wire"}},
 
 	{path: "api", imports: []string{"chain", "downloader", "node", "pool", "store"}},
 
