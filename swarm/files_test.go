@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -250,9 +251,7 @@ func TestPriority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ref1, chunks := splitBytes(t, factBytes(500*ChunkSize))
 		ref2, more := splitBytes(t, factBytes(1 << 23)[1<<22:])
-		for a, p := range more {
-			chunks[a] = p
-		}
+		maps.Copy(chunks, more)
 		f, _ := newNode(t, new(Memory), chunks)
 		var ended []int
 		done := make(chan int, 2)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -149,9 +150,7 @@ func (s *providers) bring(peer int) {
 func (s *providers) more(peer int, chunks map[common.Hash][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for a, p := range chunks {
-		s.mu.peers[peer][a] = p
-	}
+	maps.Copy(s.mu.peers[peer], chunks)
 	s.poke()
 }
 
