@@ -26,6 +26,7 @@ type lab struct {
 	shoal string // the binary
 	self  string // the lab's own
 	log   io.Writer
+	lock  *os.File
 
 	seconds float64 // that an ideal run takes
 	runs    int     // of each row; 0: as many as it asks for
@@ -54,6 +55,9 @@ func newLab(ctx context.Context) (*lab, error) {
 	if l.self, err = os.Executable(); err != nil {
 		return nil, err
 	}
+	if err := l.alone(); err != nil {
+		return nil, err
+	}
 	if l.work, err = os.MkdirTemp("", "shoal-lab-"); err != nil {
 		return nil, err
 	}
@@ -70,7 +74,26 @@ func newLab(ctx context.Context) (*lab, error) {
 // cacheFormat changes when the chains do.
 const cacheFormat = "1"
 
-func (l *lab) close() { os.RemoveAll(l.work) }
+// alone waits until no other lab runs on this machine: they would spoil each other's
+// figures, and they share the chains.
+func (l *lab) alone() (err error) {
+	if l.lock, err = os.OpenFile(filepath.Join(l.cache, "lock"), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+		return err
+	}
+	fd := int(l.lock.Fd())
+	if err := syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		fmt.Fprintln(l.log, "another lab is running: waiting for it")
+		return syscall.Flock(fd, syscall.LOCK_EX)
+	} else if err != nil {
+		return fmt.Errorf("%s: %w", l.lock.Name(), err)
+	}
+	return nil
+}
+
+func (l *lab) close() {
+	os.RemoveAll(l.work)
+	l.lock.Close()
+}
 
 // site is a network that stands, with its servers and what its links carry.
 type site struct {

@@ -37,7 +37,7 @@ func ceiling(id, size string, must, stretch float64) row {
 // schedulerCost is P21: what the pool spends on a block when it is full.
 var schedulerCost = row{id: "P21", about: "scheduler for each block, with 1,000,000 in the pool", must: 2, stretch: 0.7, unit: "us", runs: 5,
 	measure: func(ctx context.Context, l *lab, _ int) (v run, err error) {
-		m, err := l.benchmark(ctx, "./pool", "Scheduler/pool=1e6", "2000000x")
+		m, err := l.benchmark(ctx, "./pool", "Scheduler/peers=16/pool=1000000", "2000000x")
 		v.Value, v.Details = m["ns/op"]/1000, m
 		return v, err
 	}}
