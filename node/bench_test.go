@@ -61,7 +61,7 @@ func BenchmarkSync(b *testing.B) {
 	}
 }
 
-func openBench(b *testing.B, dir string) *store.Store {
+func openBench(b testing.TB, dir string) *store.Store {
 	b.Helper()
 	g, err := chain.Dev.GenesisBlock()
 	if err != nil {
@@ -78,7 +78,7 @@ func openBench(b *testing.B, dir string) *store.Store {
 
 // fillBench puts a generated chain into a store and links it. It returns the head, and
 // the bytes of all blocks.
-func fillBench(b *testing.B, st *store.Store, cfg chaingen.Config) (head *chain.Block, size int) {
+func fillBench(b testing.TB, st *store.Store, cfg chaingen.Config) (head *chain.Block, size int) {
 	b.Helper()
 	const batch = 4096
 	var recs []store.Record

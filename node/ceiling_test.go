@@ -34,7 +34,7 @@ const serveEnv = "SHOAL_BENCH_SERVE"
 // serveBench runs nodes over the store in a directory in a process of their own, until
 // the benchmark ends. It returns their addresses, and one that sends all blocks as
 // they are, one after the other, to whoever connects.
-func serveBench(b *testing.B, dir string, nodes int) (addrs []string, raw string) {
+func serveBench(b testing.TB, dir string, nodes int) (addrs []string, raw string) {
 	b.Helper()
 	args := []string{"-test.run=^TestServeBench$"}
 	if f := flag.Lookup("test.cpuprofile"); f.Value.String() != "" {
@@ -93,22 +93,24 @@ func TestServeBench(t *testing.T) {
 	}
 	l := listen()
 	addrs := []any{l.Addr()}
-	var all []byte
-	for h, err := range st.CanonicalHashes(1, st.Head().Number) {
-		if err == nil {
-			all, err = st.AppendRaw(all, h)
+	all := sync.OnceValue(func() (all []byte) {
+		for h, err := range st.CanonicalHashes(1, st.Head().Number) {
+			if err == nil {
+				all, err = st.AppendRaw(all, h)
+			}
+			if err != nil {
+				t.Error(err)
+			}
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+		return all
+	})
 	wg.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			conn.Write(all)
+			conn.Write(all())
 			conn.Close()
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/ethereum/go-ethereum/common"
 )
 
@@ -44,11 +45,28 @@ func (k Kind) key(h common.Hash) hashKey { return prefixedHash(k.prefix(), h) }
 type family struct {
 	kinds []Kind // of what is in it; kinds[0] is what is counted
 	files *segmentFiles
-	// writer belongs to the holder of Store.mu.
+	// writer belongs to the holder of Store.logs.
 	writer segmentWriter
-	held   atomic.Uint64 // how many of kinds[0]
+	// good is segment<<32 | end of the last Put that is over: what is behind it may be
+	// whole records, but nobody has been told that they are held.
+	good atomic.Uint64
+	held atomic.Uint64 // how many of kinds[0]
 	// checkpoint is its name in the index.
 	checkpoint string
+}
+
+// commit marks all that was appended as good.
+func (f *family) commit() {
+	f.writer.commit()
+	f.good.Store(uint64(f.writer.segment)<<32 | uint64(f.writer.end))
+}
+
+// validEnd returns where the good records of a segment end.
+func (f *family) validEnd(r pebble.Reader, segment uint32) (int64, error) {
+	if good := f.good.Load(); uint32(good>>32) == segment {
+		return int64(uint32(good)), nil
+	}
+	return getSealed(r, f.files.ends, segment)
 }
 
 func (s *Store) families() [2]*family { return [2]*family{s.chain, s.chunks} }

@@ -234,9 +234,23 @@ func getLast(r pebble.Reader) (Head, error) {
 	return h, errors.Join(err, it.Close())
 }
 
+func sealedKey(prefix byte, segment uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{prefix}, segment)
+}
+
+// getSealed returns what setSealed wrote.
+func getSealed(r pebble.Reader, prefix byte, segment uint32) (int64, error) {
+	return get(r, sealedKey(prefix, segment), func(b []byte) (int64, error) {
+		if len(b) != 4 {
+			return 0, badValue(prefix, b)
+		}
+		return int64(binary.BigEndian.Uint32(b)), nil
+	})
+}
+
 // setSealed writes where a full segment ends; prefix is that of its family.
 func setSealed(b *pebble.Batch, prefix byte, segment uint32, end int64) error {
-	return b.Set(binary.BigEndian.AppendUint32([]byte{prefix}, segment), binary.BigEndian.AppendUint32(nil, uint32(end)), nil)
+	return b.Set(sealedKey(prefix, segment), binary.BigEndian.AppendUint32(nil, uint32(end)), nil)
 }
 
 // Has reports whether the block is held, linked or not.

@@ -30,10 +30,7 @@ func (s *Store) Replace(recs []Record) error {
 
 // put stores what is not held, or everything if again is set. Needs logs.
 func (s *Store) put(k Kind, recs []Record, again bool) (added int, err error) {
-	s.mu.Lock()
-	err = s.writable()
-	s.mu.Unlock()
-	if err != nil {
+	if err := s.usable(); err != nil {
 		return 0, err
 	}
 	// What is refused is refused before anything is written.
@@ -100,15 +97,10 @@ func (s *Store) put(k Kind, recs []Record, again bool) (added int, err error) {
 	if w.segment != before || again {
 		opts = pebble.Sync // a scan does not prefer the newer of two copies
 	}
-	s.mu.Lock()
-	if err = s.writable(); err == nil { // else somebody else has met trouble meanwhile
-		err = s.commit(batch, opts)
-	}
-	s.mu.Unlock()
-	if err != nil {
+	if err := s.commitInTurn(batch, opts); err != nil {
 		return 0, err
 	}
-	w.commit()
+	f.commit()
 	f.held.Store(count)
 	for i := range recs {
 		if k == Block && wanted(i) {

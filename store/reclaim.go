@@ -56,8 +56,8 @@ func (s *Store) ChunkBytes() (bytes int64, err error) {
 		return 0, err
 	}
 	defer s.gate.leave()
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.logs.Lock()
+	defer s.logs.Unlock()
 	ends, err := s.chunkEnds()
 	for _, end := range ends {
 		bytes += end
@@ -65,7 +65,7 @@ func (s *Store) ChunkBytes() (bytes int64, err error) {
 	return bytes, err
 }
 
-// chunkEnds returns the lengths of all segments of chunks. Needs mu.
+// chunkEnds returns the lengths of all segments of chunks. Needs logs.
 func (s *Store) chunkEnds() (map[uint32]int64, error) {
 	w := &s.chunks.writer
 	return s.segmentEnds(s.chunks, checkpoint{segment: w.segment, offset: uint32(w.end)})
@@ -78,12 +78,12 @@ func (s *Store) DropChunks(hashes []common.Hash) error {
 		return err
 	}
 	defer s.gate.leave()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.writable(); err != nil {
+	s.logs.Lock()
+	defer s.logs.Unlock()
+	if err := s.usable(); err != nil {
 		return err
 	}
-	f, look := s.chunks, &s.mu.lookup
+	f, look := s.chunks, &s.logs.lookup
 	if err := look.find(s.db, Chunk, len(hashes), func(i int) *common.Hash { return &hashes[i] }); err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (s *Store) DropChunks(hashes []common.Hash) error {
 	if err := b.Set(metaKey(f.checkpoint), cp.encode(), nil); err != nil {
 		return fmt.Errorf("store: drop chunks: %w", err)
 	}
-	if err := s.commit(b, pebble.NoSync); err != nil {
+	if err := s.commitInTurn(b, pebble.NoSync); err != nil {
 		return err
 	}
 	f.held.Store(count)
@@ -125,8 +125,8 @@ func (s *Store) Reclaim() (freed int64, err error) {
 		return 0, err
 	}
 	defer s.gate.leave()
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.logs.Lock()
+	defer s.logs.Unlock()
 	w := &s.chunks.writer
 	if w.segment == 0 {
 		return 0, nil
@@ -148,9 +148,9 @@ func (s *Store) Reclaim() (freed int64, err error) {
 		if segment >= before || known && !worth(live[segment], end) {
 			continue
 		}
-		s.mu.Unlock() // others have waited for as long as a segment takes
-		s.mu.Lock()
-		if err := s.writable(); err != nil {
+		s.logs.Unlock() // others have waited for as long as a segment takes
+		s.logs.Lock()
+		if err := s.usable(); err != nil {
 			return freed, err
 		}
 		if known { // else it was given up, but a crash has left the file
@@ -172,7 +172,7 @@ func (s *Store) Reclaim() (freed int64, err error) {
 func worth(live, end int64) bool { return live*8 < (end-segmentHeader)*reclaimShare }
 
 // moveChunks puts the chunks that are held in a segment into another one. It reports
-// false if some of them could not be read: then the segment has to stay. Needs mu.
+// false if some of them could not be read: then the segment has to stay. Needs logs.
 func (s *Store) moveChunks(segment uint32, end int64) (whole bool, err error) {
 	var recs []Record
 	size := 0
@@ -207,7 +207,7 @@ func (s *Store) moveChunks(segment uint32, end int64) (whole bool, err error) {
 }
 
 // giveUp removes a segment in which nothing is held: first from the index, then from the
-// disk. Needs mu.
+// disk. Needs logs.
 func (s *Store) giveUp(segment uint32) error {
 	files := s.chunks.files
 	b := s.db.NewBatch()
@@ -215,7 +215,7 @@ func (s *Store) giveUp(segment uint32) error {
 	if err := b.Delete(binary.BigEndian.AppendUint32([]byte{files.ends}, segment), nil); err != nil {
 		return fmt.Errorf("store: give up a segment: %w", err)
 	}
-	if err := s.commit(b, pebble.Sync); err != nil { // and with it all that was dropped before
+	if err := s.commitInTurn(b, pebble.Sync); err != nil { // and with it all that was dropped before
 		return err
 	}
 	if err := files.remove(segment); err != nil {

@@ -53,7 +53,7 @@ func (s *Store) reconcile(f *family, torn bool) error {
 			return err
 		}
 	}
-	w.commit()
+	f.commit()
 	return nil
 }
 

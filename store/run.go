@@ -32,6 +32,7 @@ var runs = sync.Pool{New: func() any { return new(run) }}
 type run struct {
 	files   *segmentFiles
 	segment uint32
+	end     int64  // of its good records
 	start   int64  // offset of buf in the segment
 	buf     []byte // bytes of the segment
 	at      int    // in buf: where the next record begins
@@ -132,7 +133,14 @@ func (s *Store) seek(r *run, h common.Hash) ([]byte, error) {
 	if p.length > maxRecord {
 		return nil, corrupt("the index gives an impossible length")
 	}
-	r.segment, r.start, r.buf, r.at, r.ahead = p.segment, int64(p.offset), r.buf[:0], 0, aheadMin
+	end, err := s.chain.validEnd(s.db, p.segment)
+	if errors.Is(err, ErrNotFound) { // at the very moment in which the segment gets full
+		end = p.end()
+	} else if err != nil {
+		return nil, err
+	}
+	r.segment, r.end = p.segment, max(end, p.end())
+	r.start, r.buf, r.at, r.ahead = int64(p.offset), r.buf[:0], 0, aheadMin
 	switch ok, err := r.fill(int(recordSize(int(p.length)))); {
 	case isNotExist(err):
 		return nil, corrupt("the file is missing")
@@ -173,8 +181,8 @@ func (r *run) next(h common.Hash) ([]byte, error) {
 	return record, nil
 }
 
-// fill sees to it that so many bytes are at hand. It reports false if the segment
-// ends before.
+// fill sees to it that so many bytes are at hand. It reports false if the good records
+// of the segment end before.
 func (r *run) fill(n int) (bool, error) {
 	have := len(r.buf) - r.at
 	if have >= n {
@@ -186,7 +194,10 @@ func (r *run) fill(n int) (bool, error) {
 	}
 	r.buf = append(r.buf[:0], r.buf[r.at:]...) // what is left moves to the front
 	r.start, r.at = r.start+int64(r.at), 0
-	want := n + r.ahead
+	want := int(min(int64(n+r.ahead), r.end-r.start))
+	if want < n {
+		return false, nil
+	}
 	r.ahead = min(2*r.ahead, aheadMax)
 	r.buf = slices.Grow(r.buf, want-have)[:want]
 	got, err := file.ReadAt(r.buf[have:], r.start+int64(have))

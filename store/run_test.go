@@ -221,3 +221,37 @@ func TestLinkWithoutLooking(t *testing.T) {
 		t.Fatalf("head is %d", s.Head().Number)
 	}
 }
+
+// TestNothingIsReadAhead: a record that is in the file, but was not put to the end, is
+// not read in the wake of the one before it.
+func TestNothingIsReadAhead(t *testing.T) {
+	s := openTest(t, "data", Options{FS: vfs.NewMem()})
+	blocks := branch(genesisLink(), 1, 20, 10)
+	mustPut(t, s, blocks[:10], 10)
+	w := &s.chain.writer
+	batch := s.db.NewBatch()
+	defer batch.Close()
+	for i := range blocks[10:] {
+		if _, err := w.append(Block, &blocks[10+i].Record, batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.sync(); err != nil {
+		t.Fatal(err)
+	}
+	var hashes []common.Hash
+	for i := range blocks {
+		hashes = append(hashes, blocks[i].Hash)
+	}
+	n := 0
+	err := s.Each(hashes, func([]byte) error { n++; return nil })
+	if n != 10 || !errors.Is(err, ErrNotFound) {
+		t.Errorf("%d blocks, %v; want the ten that were put", n, err)
+	}
+	w.rollback()
+	mustPut(t, s, blocks[10:], 10)
+	n = 0
+	if err := s.Each(hashes, func([]byte) error { n++; return nil }); n != 20 || err != nil {
+		t.Errorf("%d blocks, %v; want all", n, err)
+	}
+}

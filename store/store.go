@@ -196,6 +196,23 @@ func (s *Store) writable() error {
 	return nil
 }
 
+// usable is writable for those who do not have mu.
+func (s *Store) usable() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writable()
+}
+
+// commitInTurn is commit for those who do not have mu.
+func (s *Store) commitInTurn(b *pebble.Batch, opts *pebble.WriteOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.writable(); err != nil {
+		return err
+	}
+	return s.commit(b, opts)
+}
+
 // fail stops all writing until the store is opened again. After a failed sync
 // nobody can say what is on disk: the kernel may have thrown the pages away
 // and report the next sync as good. Opening again looks at what is there.
