@@ -24,7 +24,11 @@ type ethAPI struct {
 }
 
 func newEth(s *Server) ethAPI {
-	return ethAPI{s, types.LatestSignerForChainID(new(big.Int).SetUint64(s.cfg.Network.ChainID()))}
+	var id *big.Int // nil: transactions are signed for no chain, as in 2014
+	if n := s.cfg.Network.ChainID(); n > 0 {
+		id = new(big.Int).SetUint64(n)
+	}
+	return ethAPI{s, types.LatestSignerForChainID(id)}
 }
 
 // ChainId is eth_chainId.

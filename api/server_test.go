@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/google/go-cmp/cmp"
 	"github.com/holiman/uint256"
 
@@ -200,5 +203,34 @@ func TestSocket(t *testing.T) {
 	}
 	if _, err := api.ListenSocket(long); err == nil || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("a path that is too long: %v", err)
+	}
+}
+
+// TestEveryNetwork: there is a server for each network, also for that of 2014, whose
+// blocks have no shape in the namespace eth, but are there as bytes.
+func TestEveryNetwork(t *testing.T) {
+	for _, n := range chain.Networks() {
+		t.Run(n.Name, func(t *testing.T) {
+			g, err := n.GenesisBlock()
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := &library{blocks: []*chain.Block{g}, at: map[common.Hash]int{g.Hash: 0}}
+			addr := serveHTTP(t, api.Config{Network: n, Store: l, Node: crowd{}, Tracker: api.NewTracker()}, api.HTTPConfig{})
+			c, err := rpc.DialContext(t.Context(), "http://"+addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			var b struct{ Hash common.Hash }
+			err = c.Call(&b, "eth_getBlockByNumber", "earliest", true)
+			if old := n.Format == chain.FormatPoC6; old != (err != nil) || !old && b.Hash != g.Hash {
+				t.Errorf("the genesis block is %x, %v", b.Hash, err)
+			}
+			var raw hexutil.Bytes
+			if err := c.Call(&raw, "debug_getRawBlock", "0x0"); err != nil || !bytes.Equal(raw, g.Raw()) {
+				t.Errorf("its bytes: %x, %v", raw, err)
+			}
+		})
 	}
 }
