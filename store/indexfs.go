@@ -9,13 +9,15 @@ import (
 
 // indexFS is the file system under the index. Pebble ends the process when it cannot
 // write its log or its manifest, and counts on not coming back: when the next log
-// cannot be begun it even panics, while it holds a lock wrongly, so that no recover
-// helps; and when it has failed to note a new table, it may write that table again.
+// cannot be begun, or a directory not be synced, it even panics, while it holds a lock
+// wrongly or in a goroutine of its own, so that no recover helps; and when it has failed
+// to note a new table, what it knows of its tables does not fit together any more.
 //
-// Here the process goes on. So errors of the log are kept from Pebble, and after the
-// first trouble of any kind nothing is written any more: what is on disk stays as it
-// was, which is how a crash leaves it. The store hears of the trouble after the commit
-// that met it at the latest.
+// Here the process goes on. So errors of the log, of the manifest and of directories are
+// kept from Pebble, and after the first trouble of any kind nothing is written any more:
+// what is on disk stays as it was, which is how a crash leaves it. The store hears of the
+// trouble after the commit that met it at the latest. Only the errors of tables reach
+// Pebble, which then keeps what should have gone there in memory.
 //
 // While Pebble opens the index, all errors are kept from it: what it has found in the
 // log it writes to a table, again and again until that works, and does not return.
@@ -24,19 +26,19 @@ type indexFS struct {
 	vfs.FS
 	log    *indexLogger
 	opened atomic.Bool
-	began  atomic.Bool // a log has been created, and its directory is synced next
 }
 
 // do runs an operation, unless there is trouble. While the index is being opened, and
-// if the operation belongs to a log, its error is for the store alone.
-func (f *indexFS) do(op, name string, ofLog bool, then func() error) error {
+// if the operation is one of those whose errors are kept, its error is for the store
+// alone.
+func (f *indexFS) do(op, name string, kept bool, then func() error) error {
 	err := f.log.fatal()
 	if err == nil {
 		if err = then(); err == nil {
 			return nil
 		}
 	}
-	if !ofLog && f.opened.Load() {
+	if !kept && f.opened.Load() {
 		return err
 	}
 	err = naming(op, name, err)
@@ -47,8 +49,8 @@ func (f *indexFS) do(op, name string, ofLog bool, then func() error) error {
 // create returns a file that then creates. If the error of that is kept, what is written
 // to the file goes nowhere.
 func (f *indexFS) create(name string, then func() (vfs.File, error)) (file vfs.File, err error) {
-	isLog := strings.HasSuffix(name, ".log")
-	err = f.do("create", name, isLog, func() error {
+	kept := !strings.HasSuffix(name, ".sst")
+	err = f.do("create", name, kept, func() error {
 		file, err = then()
 		return err
 	})
@@ -58,10 +60,7 @@ func (f *indexFS) create(name string, then func() (vfs.File, error)) (file vfs.F
 	if err != nil {
 		return nil, err
 	}
-	if isLog {
-		f.began.Store(true)
-	}
-	return &indexFile{file, f, name, isLog}, nil
+	return &indexFile{file, f, name, kept}, nil
 }
 
 func (f *indexFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
@@ -77,7 +76,7 @@ func (f *indexFS) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &indexDir{File: d, fs: f, name: name}, nil
+	return &indexDir{d, f, name}, nil
 }
 
 func (f *indexFS) Rename(from, to string) error {
@@ -93,12 +92,12 @@ func (f *indexFS) Unwrap() vfs.FS { return f.FS }
 // indexFile is a file of the index that is being written.
 type indexFile struct {
 	vfs.File
-	fs    *indexFS
-	name  string
-	isLog bool
+	fs   *indexFS
+	name string
+	kept bool
 }
 
-func (l *indexFile) do(op string, then func() error) error { return l.fs.do(op, l.name, l.isLog, then) }
+func (l *indexFile) do(op string, then func() error) error { return l.fs.do(op, l.name, l.kept, then) }
 
 func (l *indexFile) Write(b []byte) (n int, err error) {
 	err = l.do("write", func() error {
@@ -133,20 +132,11 @@ func (l *indexFile) Close() error {
 	return l.do("close", func() error { return err })
 }
 
-// indexDir is the index's directory. Pebble opens it several times: for its logs, and
-// for other files, whose errors it handles well. The one for the logs is that which is
-// synced after a log has been created while the index is being opened, when nothing
-// else goes on.
+// indexDir is the index's directory.
 type indexDir struct {
 	vfs.File
-	fs     *indexFS
-	name   string
-	ofLogs atomic.Bool
+	fs   *indexFS
+	name string
 }
 
-func (d *indexDir) Sync() error {
-	if d.fs.began.Swap(false) && !d.fs.opened.Load() {
-		d.ofLogs.Store(true)
-	}
-	return d.fs.do("sync", d.name, d.ofLogs.Load(), d.File.Sync)
-}
+func (d *indexDir) Sync() error { return d.fs.do("sync", d.name, true, d.File.Sync) }
