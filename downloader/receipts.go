@@ -116,14 +116,14 @@ func (c *ReceiptCursor) Missing(behind store.Head, visit func(MissingReceipts) b
 	var raw []byte
 	for h, err := range c.store.CanonicalHashes(behind.Number+1, c.store.Head().Number) {
 		if err != nil {
-			return last, err
+			return last, fmt.Errorf("downloader: looking for receipts behind block %d: %w", last.Number, err)
 		}
 		if raw, err = c.store.AppendRaw(raw[:0], h); err != nil {
-			return last, err
+			return last, fmt.Errorf("downloader: reading block %x for its receipts: %w", h, err)
 		}
 		b, err := c.net.ParseBlockAs(h, raw)
 		if err != nil {
-			return last, err
+			return last, fmt.Errorf("downloader: reading block %x for its receipts: %w", h, err)
 		}
 		last = store.Head{Number: b.Number, Hash: h}
 		if !b.HasReceipts() {

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/spf13/cobra"
 
 	"github.com/shoalnet/shoal/api"
@@ -31,6 +32,7 @@ func newNode() *cobra.Command {
 	web := &httpOptions{}
 	var listen string
 	var peers []string
+	var receipts bool
 	cmd := &cobra.Command{
 		Use:   "node",
 		Short: "Serve the chain and keep it in sync until stopped",
@@ -94,7 +96,7 @@ over it under /healthz and /readyz.`,
 				fmt.Fprintln(to, "listening on", l.Addr())
 				ui.Info("node is up", "listen", l.Addr().String(), "network", net.Name, "head", st.Head().Number)
 			}
-			cfg.Network, cfg.Store, cfg.Listener, cfg.Peers = net, st, l, peers
+			cfg.Network, cfg.Store, cfg.Listener, cfg.Peers, cfg.Receipts = net, st, l, peers, receipts
 			if err := runNode(cmd.Context(), cfg, w, o.dataDir, web); err != nil {
 				return err
 			}
@@ -110,6 +112,7 @@ over it under /healthz and /readyz.`,
 	seals.add(cmd)
 	limits.add(cmd)
 	web.add(cmd)
+	cmd.Flags().BoolVar(&receipts, "receipts", false, receiptsUsage)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:"+defaultPort, "`address` to listen on; port 0 takes a free one")
 	cmd.Flags().StringArrayVar(&peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
 	return cmd
@@ -120,6 +123,7 @@ func newSync() *cobra.Command {
 	seals := &sealOptions{}
 	limits := &limitOptions{}
 	var peers []string
+	var receipts bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "sync --peer ADDRESS...",
@@ -162,7 +166,9 @@ that cannot be reached does not matter as long as another one can.`,
 			if err := seals.configure(&cfg, net); err != nil {
 				return err
 			}
+			cfg.Receipts = receipts
 			w := newWatcher(ui)
+			w.receipts = receipts
 			report, err := syncTo(ctx, cfg, w, o.dataDir)
 			w.stop()
 			if errors.Is(err, errTimeout) {
@@ -180,9 +186,12 @@ that cannot be reached does not matter as long as another one can.`,
 	seals.add(cmd)
 	limits.add(cmd)
 	cmd.Flags().StringArrayVar(&peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
+	cmd.Flags().BoolVar(&receipts, "receipts", false, receiptsUsage)
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this `time`, such as 90s or 2h (default: never)")
 	return cmd
 }
+
+const receiptsUsage = "fetch the receipts of the canonical chain too, from the peers that have them"
 
 var errTimeout = errors.New("timeout")
 
@@ -295,6 +304,10 @@ type watcher struct {
 	dialled map[string][]string // addresses by the name of the peer that was found there
 	joined  int                 // peers that are connected
 	settled bool
+	// receipts says that theirs are waited for too, up to the head that we are settled
+	// at; receipted is up to which head they are here.
+	receipts        bool
+	head, receipted common.Hash
 	// unproven is how many of them claim more than they could show.
 	unproven int
 	done     func()
@@ -398,7 +411,7 @@ func (w *watcher) event(e any) {
 			w.ui.Info("reorg", "from", e.Old.Number, "to", e.New.Number, "ancestor", e.Ancestor)
 		}
 	case downloader.Settled:
-		w.settled, w.unproven = true, e.Unproven
+		w.settled, w.unproven, w.head = true, e.Unproven, e.Head.Hash
 		switch {
 		case w.joined == 0:
 		case e.Unproven > 0:
@@ -406,15 +419,20 @@ func (w *watcher) event(e any) {
 		default:
 			w.ui.Info("in sync with all peers", "number", e.Head.Number, "head", e.Head.Hash)
 		}
+	case downloader.ReceiptsHere:
+		w.receipted = e.Head.Hash
+		w.ui.Info("receipts are complete", "number", e.Head.Number)
 	case downloader.Late:
 		w.ui.Info("peer is late", "peer", e.Peer, "blocks", e.Keys)
 	case downloader.Dropped:
 		w.ui.Warn("peer dropped", "peer", e.Peer, "why", e.Evidence)
 	}
-	if w.done != nil && w.settled && w.joined > w.unproven && len(w.untried) == 0 {
+	if w.done != nil && w.settled && w.joined > w.unproven && len(w.untried) == 0 && !w.receiptsMissing() {
 		w.done()
 	}
 }
+
+func (w *watcher) receiptsMissing() bool { return w.receipts && w.receipted != w.head }
 
 func (w *watcher) endBar() {
 	if w.bar != nil {
@@ -444,6 +462,8 @@ func (w *watcher) state() string {
 		return "no peer has answered"
 	case w.last.At.IsZero():
 		return "waiting for an answer from " + strings.Join(slices.Sorted(maps.Keys(w.untried)), ", ")
+	case w.settled && w.receiptsMissing():
+		return "receipts are missing, and no connected peer sends them"
 	}
 	n := w.tracker.Node()
 	return progressLine(&n)
