@@ -305,6 +305,8 @@ func (m announced) apply(l *loop) error {
 			p.claim.TD = td
 		}
 		p.claim.Head, p.raw, p.spent = b.Hash, b.Raw, false
+		p.heads++
+		p.headBytes += uint64(len(b.Raw))
 		l.settle = false
 		return nil
 	}
