@@ -279,30 +279,40 @@ func (l *linker) read(h common.Hash, r *linked) (*chain.Block, error) {
 	return l.d.cfg.Network.ParseBlockAs(h, raw)
 }
 
-// open finds where in the plan to go on: linked blocks are at its old end, so the
-// border is found by halving. It reports false if that needs a block that is not
-// stored yet.
-func (l *linker) open(p store.Plan, r *linked) (bool, error) {
-	s := l.d.cfg.Store
-	lo, hi := uint64(0), p.Len // lo..hi: the first index that is linked
+// border returns the first index of a plan whose block is linked, its length if none is.
+// Linked blocks are at its old end, so it is found by halving. The error is errStopped if
+// the plan is dropped meanwhile.
+func border(s Store, p store.Plan) (uint64, error) {
+	lo, hi := uint64(0), p.Len
 	for lo < hi {
 		mid := (lo + hi) / 2
 		h, err := s.PlanHashes(nil, mid, mid+1)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		if len(h) == 0 {
-			return false, errStopped
+			return 0, errStopped
 		}
-		_, ok, err := s.Linked(h[0])
+		_, linked, err := s.Linked(h[0])
 		if err != nil {
-			return false, err
+			return 0, err
 		}
-		if ok {
+		if linked {
 			hi = mid
 		} else {
 			lo = mid + 1
 		}
+	}
+	return lo, nil
+}
+
+// open finds where in the plan to go on. It reports false if that needs a block that is
+// not stored yet.
+func (l *linker) open(p store.Plan, r *linked) (bool, error) {
+	s := l.d.cfg.Store
+	lo, err := border(s, p)
+	if err != nil {
+		return false, err
 	}
 	var parent common.Hash
 	if lo < p.Len {

@@ -130,6 +130,11 @@ func (l *loop) openPlan(source *peerState) error {
 	for _, p := range l.order {
 		p.refused, p.slow = false, false
 	}
+	if sp.Complete { // what is linked need not be looked at, however much it is
+		if l.plan.old, err = border(l.store, sp); err != nil {
+			return err
+		}
+	}
 	l.again.Store(!l.plan.blank)
 	l.plans.Add(1)
 	l.poke()
