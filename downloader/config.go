@@ -117,6 +117,9 @@ type Config struct {
 	Checkpoints map[common.Hash]bool
 	// Keepers take the kinds of content other than blocks that can be wanted.
 	Keepers map[store.Kind]Keeper
+	// ContentOnly: the chains that peers offer are not fetched, only what is wanted by
+	// address.
+	ContentOnly bool
 	// Receipts is where the receipts of the canonical chain are brought; nil: they are
 	// not fetched.
 	Receipts ReceiptStore

@@ -152,7 +152,7 @@ type peerState struct {
 	yield     float64   // of the last one, in bytes of blocks a second
 	brought   bool      // a block in the present turn
 	retryAt   time.Time // when it is tried again
-	heads     uint64    // head blocks that it brought, which no pool knows of
+	heads     uint64    // head blocks of chains that were taken up, which it brought and no pool knows of
 	headBytes uint64
 	sent      common.Hash // head that we announced last
 	refused   bool        // does not know the end of the present walk

@@ -42,7 +42,7 @@ func (l *loop) aim() error {
 	} else {
 		l.settle = false
 	}
-	if l.plan != nil || l.target != nil {
+	if l.plan != nil || l.target != nil || l.cfg.ContentOnly {
 		return nil
 	}
 	candidates, err := l.candidates(head)
@@ -209,8 +209,6 @@ func (l *loop) answerHead(p *peerState, a Answer) {
 	}
 	for _, b := range a.Blocks {
 		if b.Hash == p.ask.head {
-			p.heads++
-			p.headBytes += uint64(len(b.Raw))
 			if p.claim.Head == b.Hash {
 				p.raw = b.Raw
 			}
@@ -258,11 +256,16 @@ func (l *loop) targetChecked(raw []byte, b *summary) error {
 		l.drop(t.peer, &Offence{Kind: Lie, Evidence: "its claim cannot be", Err: err})
 		return nil
 	}
-	if _, err := l.store.Put([]store.Record{{Hash: b.hash, Number: b.number, Raw: raw}}); err != nil {
+	added, err := l.store.Put([]store.Record{{Hash: b.hash, Number: b.number, Raw: raw}})
+	if err != nil {
 		return err
 	}
-	l.stored++
-	l.storedBytes += uint64(len(raw))
+	if added > 0 { // whether it was asked for or announced
+		t.peer.heads++
+		t.peer.headBytes += uint64(len(raw))
+		l.stored++
+		l.storedBytes += uint64(len(raw))
+	}
 	if err := l.store.StartPlan(store.Plan{Head: b.hash, Number: b.number, TD: t.claim.TD}); err != nil {
 		return err
 	}
@@ -305,8 +308,6 @@ func (m announced) apply(l *loop) error {
 			p.claim.TD = td
 		}
 		p.claim.Head, p.raw, p.spent = b.Hash, b.Raw, false
-		p.heads++
-		p.headBytes += uint64(len(b.Raw))
 		l.settle = false
 		return nil
 	}

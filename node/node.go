@@ -53,6 +53,8 @@ type Config struct {
 	// Receipts: those of the canonical chain are fetched too. What is held is served in
 	// any case.
 	Receipts bool
+	// FilesOnly: the chains that peers offer are not fetched, only what Files wants.
+	FilesOnly bool
 	// FileQuota is how many bytes of files may be kept; 0: as many as there is room for.
 	// See swarm.Options.
 	FileQuota int64
@@ -154,7 +156,7 @@ func New(cfg Config) (*Node, error) {
 		Network: cfg.Network, Store: cfg.Store, Pool: n.budget.pool, Logger: n.log,
 		Sealer: cfg.Sealer, Seals: cfg.Seals, Checkpoints: cfg.Checkpoints, Clock: cfg.Clock,
 		Listener: func(e downloader.Event) { n.cfg.emit(e) },
-		Keepers:  map[store.Kind]downloader.Keeper{store.Chunk: (*chunks)(n)},
+		Keepers:  map[store.Kind]downloader.Keeper{store.Chunk: (*chunks)(n)}, ContentOnly: cfg.FilesOnly,
 	}
 	if cfg.Receipts {
 		config.Receipts = cfg.Store
