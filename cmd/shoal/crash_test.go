@@ -379,7 +379,8 @@ func TestC2KilledWhileStarting(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	began := time.Now()
 	shoal(t, "status", "--datadir", initialised(t, c), "--json")
-	takes := time.Since(began)
+	// On a machine that was busy just then, most kills would come long after the start.
+	takes := min(time.Since(began), 2*time.Second)
 	rng := rand.New(rand.NewPCG(*killSeed, 2))
 	kills := killCount(t, 36)
 	for i := range kills {
