@@ -49,7 +49,7 @@ func Export(ctx context.Context, from Exporter, first, last uint64, w *Writer, p
 const Epoch = maxEra1Blocks
 
 // ErrNoReceipts: the receipts of a block that an era1 file needs are not here.
-var ErrNoReceipts = errors.New("its receipts are not in the store: import an era1 file that has them")
+var ErrNoReceipts = errors.New("its receipts are not in the store: import an era1 file that has them, or sync with --receipts")
 
 // Era1Exporter is what [ExportEra1] reads from; *store.Store is one.
 type Era1Exporter interface {

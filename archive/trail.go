@@ -51,9 +51,10 @@ type seals struct {
 	blocks []Block
 }
 
-// add chooses a block or not, as the options say.
+// add chooses a block or not, as the options say. A genesis block has no seal: it is what it
+// is by its hash.
 func (s *seals) add(b Block) {
-	if o := &s.reader.opts; o.Seal != nil && (o.Sealed == nil || o.Sealed(b.Block)) {
+	if o := &s.reader.opts; o.Seal != nil && b.Number > 0 && (o.Sealed == nil || o.Sealed(b.Block)) {
 		s.blocks = append(s.blocks, b)
 	}
 }

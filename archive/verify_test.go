@@ -193,6 +193,9 @@ func TestVerifyChecksTheChain(t *testing.T) {
 		opts := Options{
 			Sealed: func(b *chain.Block) bool { return b.Number%2 == 1 },
 			Seal: func(h *chain.Header) error {
+				if h.Number == 0 {
+					t.Error("a genesis block has no seal")
+				}
 				if h.Hash == blocks[7].Hash {
 					return &chain.RuleError{Rule: "seal", Number: 7, Hash: h.Hash, Have: "false", Want: "true"}
 				}
