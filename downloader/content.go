@@ -18,14 +18,6 @@ import (
 // and share the links with the blocks by their ranks. What arrives has been checked by
 // the session that brought it, because its address is computed from it.
 
-// Keeper takes content of one kind that has arrived. It is called by one goroutine at a
-// time.
-type Keeper interface {
-	// Keep stores content, which is durable when it returns. An error ends the
-	// downloader.
-	Keep([]store.Record) error
-}
-
 // Want is content that somebody wants. Of all that is wanted, blocks included, the lower
 // ranks come first, and those that follow on each other travel together.
 type Want struct {
@@ -49,7 +41,7 @@ type wishes struct {
 		sync.Mutex
 		list []wish
 	}
-	wake chan struct{} // one slot; filled when there is something in the list
+	wake bell // when there is something in the list
 }
 
 // wish is content of a kind that is wanted, or no longer.
@@ -63,10 +55,7 @@ func (w *wishes) add(x wish) {
 	w.mu.Lock()
 	w.mu.list = append(w.mu.list, x)
 	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
+	w.wake.ring()
 }
 
 func (w *wishes) take() []wish {
@@ -135,64 +124,11 @@ func (m contentCame) apply(l *loop) error {
 	for _, addr := range a.Absent {
 		l.items = append(l.items, pool.Item[common.Hash]{Key: addr, Absent: true})
 	}
+	k := l.keeping[a.Kind]
 	for i, v := range l.pool.Deliver(a.At, m.peer, a.ID, l.items, true) {
 		if v == pool.Useful {
-			l.toKeep[a.Kind] = append(l.toKeep[a.Kind], a.Items[i])
+			k.queue = append(k.queue, a.Items[i])
 		}
-	}
-	return nil
-}
-
-// keepTask is content of one kind for its keeper.
-type keepTask struct {
-	kind    store.Kind
-	records []store.Record
-}
-
-// nextKeep returns what a keeper gets next, if there is anything and none is at work.
-func (l *loop) nextKeep() (t keepTask, ok bool) {
-	if l.keeping {
-		return t, false
-	}
-	for _, kind := range kinds {
-		if waiting := l.toKeep[kind]; len(waiting) > 0 {
-			return keepTask{kind, oneWrite(waiting)}, true
-		}
-	}
-	return t, false
-}
-
-// began is called when the keeper has taken something.
-func (t keepTask) began(l *loop) {
-	l.keeping = true
-	l.toKeep[t.kind] = l.toKeep[t.kind][len(t.records):]
-}
-
-// kept is the end of a write.
-type kept struct {
-	keepTask
-	err error
-}
-
-// keep hands content to its keeper.
-func keep(ctx context.Context, d *Downloader, tasks <-chan keepTask) {
-	for {
-		select {
-		case t := <-tasks:
-			d.send(ctx, kept{t, d.keepers[t.kind].Keep(t.records)})
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (m kept) apply(l *loop) error {
-	l.keeping = false
-	if m.err != nil {
-		return m.err
-	}
-	for _, r := range m.records {
-		l.pool.Done(r.Hash)
 	}
 	return nil
 }

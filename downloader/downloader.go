@@ -42,13 +42,11 @@ func New(cfg Config) *Downloader {
 	d := &Downloader{
 		cfg: cfg, checks: make(chan checkTask),
 		inbox: make(chan message, inboxSlots), walks: make(chan message, inboxSlots),
-		wishes: wishes{wake: make(chan struct{}, 1)}, keepers: maps.Clone(cfg.Keepers),
+		wishes: wishes{wake: newBell()}, keepers: map[store.Kind]Keeper{store.Block: blockKeeper{cfg.Store}},
 	}
+	maps.Copy(d.keepers, cfg.Keepers)
 	if cfg.Receipts != nil {
 		d.receipts = newReceipts(d)
-		if d.keepers == nil {
-			d.keepers = make(map[store.Kind]Keeper)
-		}
 		d.keepers[store.Receipts] = d.receipts
 	}
 	return d
@@ -114,21 +112,15 @@ type loop struct {
 
 	items    []pool.Item[common.Hash] // scratch
 	toSeal   []sealTask
-	seals    chan sealTask // to the sealers; unbuffered
-	toWrite  []store.Record
-	writing  bool
-	writes   chan []store.Record // to the writer; unbuffered
+	seals    chan sealTask           // to the sealers; unbuffered
+	keeping  map[store.Kind]*keeping // of blocks, and of each kind that can be wanted
 	corrupt  map[common.Hash]bool
 	wishes   *wishes
-	keepers  map[store.Kind]Keeper
 	receipts *receipts
-	toKeep   map[store.Kind][]store.Record
-	keeping  bool
-	keeps    chan keepTask // to the keepers; unbuffered
 	later    *sync.Map
-	prepares chan uint64   // one slot; to whom gets the sealer ready
-	prepared uint64        // the last that went there
-	linkWake chan struct{} // one slot; to the linker
+	prepares chan uint64 // one slot; to whom gets the sealer ready
+	prepared uint64      // the last that went there
+	linkWake bell        // for the linker
 	plans    *atomic.Uint64
 	again    *atomic.Bool
 	vouch    *atomic.Uint64
@@ -184,27 +176,27 @@ func (d *Downloader) Run(ctx context.Context) error {
 		places:   make(map[common.Hash]place),
 		suspect:  make(map[common.Hash]bool),
 		seals:    make(chan sealTask),
-		writes:   make(chan []store.Record),
+		keeping:  make(map[store.Kind]*keeping),
 		plans:    &d.plans,
 		again:    &d.again,
 		vouch:    &d.vouch,
 		wishes:   &d.wishes,
-		keepers:  d.keepers,
 		receipts: d.receipts,
-		toKeep:   make(map[store.Kind][]store.Record),
-		keeps:    make(chan keepTask),
 		later:    &d.later,
 		prepares: make(chan uint64, 1),
 		corrupt:  make(map[common.Hash]bool),
-		linkWake: make(chan struct{}, 1),
+		linkWake: newBell(),
 	}
 	var wg sync.WaitGroup
 	for range d.cfg.checkers() {
 		wg.Go(func() { check(ctx, d) })
 		wg.Go(func() { seal(ctx, d, l.seals) })
 	}
-	wg.Go(func() { write(ctx, d, l.writes) })
-	wg.Go(func() { keep(ctx, d, l.keeps) })
+	for kind, keeper := range d.keepers {
+		tasks := make(chan []store.Record, 1)
+		l.keeping[kind] = &keeping{tasks: tasks}
+		wg.Go(func() { keep(ctx, d, kind, keeper, tasks) })
+	}
 	if d.receipts != nil {
 		wg.Go(func() { d.receipts.run(ctx) })
 	}
@@ -249,16 +241,6 @@ func (l *loop) run(ctx context.Context) error {
 		if len(l.toSeal) > 0 {
 			seals, task = l.seals, l.toSeal[0]
 		}
-		var writes chan<- []store.Record
-		var next []store.Record
-		if len(l.toWrite) > 0 && !l.writing {
-			writes, next = l.writes, oneWrite(l.toWrite)
-		}
-		var keeps chan<- keepTask
-		content, ok := l.nextKeep()
-		if ok {
-			keeps = l.keeps
-		}
 		select {
 		case m := <-l.walks:
 			err = l.happen(m)
@@ -267,10 +249,6 @@ func (l *loop) run(ctx context.Context) error {
 		case seals <- task:
 			l.toSeal[0] = sealTask{}
 			l.toSeal = l.toSeal[1:]
-		case writes <- next:
-			l.began(next)
-		case keeps <- content:
-			content.began(l)
 		case <-l.wishes.wake:
 			l.wake()
 			l.wish()
@@ -348,6 +326,9 @@ func (l *loop) decide() (again bool, err error) {
 	if again, err = l.feed(); err != nil {
 		return false, err
 	}
+	for _, k := range l.keeping {
+		k.hand()
+	}
 	for _, r := range l.pool.Reserve(l.now) {
 		if r.Class == blocks {
 			r.Peer.GetBlocks(r.ID, r.Keys)
@@ -409,10 +390,10 @@ func (m joined) apply(l *loop) error {
 	p := &peerState{Peer: m.peer, claim: m.claim, sent: m.claim.Head, round: l.round + 1}
 	l.peers[m.peer] = p
 	l.order = append(l.order, p)
-	classes := []pool.Class{blocks}
-	for k := range l.keepers {
-		if m.claim.Content {
-			classes = append(classes, classOf(k))
+	var classes []pool.Class
+	for kind := range l.keeping {
+		if kind == store.Block || m.claim.Content {
+			classes = append(classes, classOf(kind))
 		}
 	}
 	l.pool.Join(l.now, m.peer, classes...)

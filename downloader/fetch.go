@@ -144,7 +144,8 @@ func (l *loop) take(peer Peer, b Block, c *checked) error {
 	if c.err != nil {
 		return l.refuse(peer, b.Hash, c.err)
 	}
-	l.toWrite = append(l.toWrite, store.Record{Hash: b.Hash, Number: c.number, Raw: b.Raw})
+	k := l.keeping[store.Block]
+	k.queue = append(k.queue, store.Record{Hash: b.Hash, Number: c.number, Raw: b.Raw})
 	at, ok := l.places[b.Hash]
 	if !ok {
 		return nil
@@ -245,79 +246,5 @@ func (l *loop) targetFailed(t sealTask, err error) error {
 func (l *loop) blame(peer Peer, hash common.Hash, err error) {
 	if p := l.peers[peer]; p != nil {
 		l.drop(p, &Offence{Kind: Lie, Evidence: "under the hash " + hash.Hex() + " it sent something else", Err: err})
-	}
-}
-
-// oneWrite returns the first of the records, as many as one write may have. One always
-// fits.
-func oneWrite(records []store.Record) []store.Record {
-	n, bytes := 0, 0
-	for ; n < len(records); n++ {
-		if bytes += len(records[n].Raw); bytes > writeBytes && n > 0 {
-			break
-		}
-	}
-	return records[:n:n]
-}
-
-// began is called when the writer has taken a batch.
-func (l *loop) began(batch []store.Record) {
-	l.writing = true
-	l.toWrite = l.toWrite[len(batch):]
-}
-
-// written is the end of a write.
-type written struct {
-	batch []store.Record
-	err   error
-}
-
-// write is the writer: each batch is durable when it is reported.
-func write(ctx context.Context, d *Downloader, batches <-chan []store.Record) {
-	for {
-		select {
-		case batch := <-batches:
-			_, err := d.cfg.Store.Put(batch)
-			d.send(ctx, written{batch, err})
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (m written) apply(l *loop) error {
-	l.writing = false
-	if m.err != nil {
-		return m.err
-	}
-	probed := false
-	if l.plan != nil {
-		l.plan.moved = l.now
-	}
-	for i := range m.batch {
-		r := &m.batch[i]
-		if len(l.corrupt) > 0 && l.corrupt[r.Hash] {
-			if err := l.store.Replace(m.batch[i : i+1]); err != nil {
-				return err
-			}
-			delete(l.corrupt, r.Hash)
-		}
-		l.pool.Done(r.Hash)
-		l.stored++
-		l.storedBytes += uint64(len(r.Raw))
-		probed = probed || l.plan != nil && r.Hash == l.plan.last
-	}
-	l.poke()
-	if probed && l.plan.probing {
-		return l.probe()
-	}
-	return nil
-}
-
-// poke wakes the linker.
-func (l *loop) poke() {
-	select {
-	case l.linkWake <- struct{}{}:
-	default:
 	}
 }

@@ -279,6 +279,19 @@ func (l *linker) read(h common.Hash, r *linked) (*chain.Block, error) {
 	return l.d.cfg.Network.ParseBlockAs(h, raw)
 }
 
+// planHash returns the hash at an index of the plan, errStopped if the plan has been
+// dropped meanwhile.
+func planHash(s Store, i uint64) (common.Hash, error) {
+	h, err := s.PlanHashes(nil, i, i+1)
+	if err != nil {
+		return common.Hash{}, err
+	}
+	if len(h) == 0 {
+		return common.Hash{}, errStopped
+	}
+	return h[0], nil
+}
+
 // border returns the first index of a plan whose block is linked, its length if none is.
 // Linked blocks are at its old end, so it is found by halving. The error is errStopped if
 // the plan is dropped meanwhile.
@@ -286,14 +299,11 @@ func border(s Store, p store.Plan) (uint64, error) {
 	lo, hi := uint64(0), p.Len
 	for lo < hi {
 		mid := (lo + hi) / 2
-		h, err := s.PlanHashes(nil, mid, mid+1)
+		h, err := planHash(s, mid)
 		if err != nil {
 			return 0, err
 		}
-		if len(h) == 0 {
-			return 0, errStopped
-		}
-		_, linked, err := s.Linked(h[0])
+		_, linked, err := s.Linked(h)
 		if err != nil {
 			return 0, err
 		}
@@ -314,26 +324,12 @@ func (l *linker) open(p store.Plan, r *linked) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var parent common.Hash
-	if lo < p.Len {
-		h, err := s.PlanHashes(nil, lo, lo+1)
-		if err != nil {
-			return false, err
-		}
-		if len(h) == 0 { // the plan has been dropped meanwhile
-			return false, errStopped
-		}
-		parent = h[0]
-	} else {
-		// Nothing of it is linked: the ancestor is named by the oldest block.
-		h, err := s.PlanHashes(nil, p.Len-1, p.Len)
-		if err != nil {
-			return false, err
-		}
-		if len(h) == 0 {
-			return false, errStopped
-		}
-		b, err := l.read(h[0], r)
+	parent, err := planHash(s, min(lo, p.Len-1))
+	if err != nil {
+		return false, err
+	}
+	if lo == p.Len { // nothing of it is linked: the ancestor is named by the oldest block
+		b, err := l.read(parent, r)
 		if err != nil || b == nil {
 			return false, err
 		}

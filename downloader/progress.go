@@ -1,5 +1,7 @@
 package downloader
 
+import "github.com/shoalnet/shoal/store"
+
 // progress sends a Progress event if it is time for one.
 func (l *loop) progress() {
 	if l.cfg.Listener == nil || l.now.Sub(l.lastProgress) < progressInterval {
@@ -11,7 +13,7 @@ func (l *loop) progress() {
 
 // picture is the present state.
 func (l *loop) picture() Progress {
-	g := Progress{Head: l.store.Head(), Pool: l.pool.Stats(), Stored: l.stored, Bytes: l.storedBytes, At: l.now, Unwritten: len(l.toWrite)}
+	g := Progress{Head: l.store.Head(), Pool: l.pool.Stats(), Stored: l.stored, Bytes: l.storedBytes, At: l.now, Unwritten: len(l.keeping[store.Block].queue)}
 	switch p := l.plan; {
 	case p != nil:
 		g.Phase = Hashes

@@ -19,7 +19,7 @@ const receiptWindow = 4096
 // the loop knows nothing of it.
 type receipts struct {
 	d    *Downloader
-	wake chan struct{} // one slot; the head has moved, or something has come
+	wake bell // the head has moved, or something has come
 
 	mu struct {
 		sync.Mutex
@@ -28,17 +28,13 @@ type receipts struct {
 }
 
 func newReceipts(d *Downloader) *receipts {
-	return &receipts{d: d, wake: make(chan struct{}, 1)}
+	return &receipts{d: d, wake: newBell()}
 }
 
 // poke has the goroutine look again. There may be no receipts.
 func (r *receipts) poke() {
-	if r == nil {
-		return
-	}
-	select {
-	case r.wake <- struct{}{}:
-	default:
+	if r != nil {
+		r.wake.ring()
 	}
 }
 

@@ -1,6 +1,10 @@
 package downloader
 
-import "time"
+import (
+	"time"
+
+	"github.com/shoalnet/shoal/store"
+)
 
 // watch is the watchdog: it reports a plan for which nothing useful has come
 // for some time although peers are idle, and has them all asked again.
@@ -13,7 +17,7 @@ func (l *loop) watch() {
 	if p.stalled.After(since) {
 		since = p.stalled
 	}
-	if l.now.Sub(since) < stallTimeout || len(l.toWrite) > 0 || l.writing {
+	if l.now.Sub(since) < stallTimeout || l.keeping[store.Block].pending() {
 		return
 	}
 	if l.linking() {

@@ -182,7 +182,7 @@ func isMissing(err error) bool {
 // settled tells, once, that there is nothing left to do, and lets the peers that
 // lag behind know what we have.
 func (l *loop) settled(head store.Head, unproven int) error {
-	if l.settle || l.writing || len(l.toWrite) > 0 {
+	if l.settle || l.keeping[store.Block].pending() {
 		return nil
 	}
 	l.settle = true

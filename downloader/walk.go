@@ -122,11 +122,11 @@ func (l *loop) openPlan(source *peerState) error {
 	// part of the plan already.
 	head := l.store.Head().Number
 	l.plan.blank = l.pool.Len() == 0 && l.store.Blocks() <= head+2 && l.plan.numberAt(sp.Len-1) > head
-	last, err := l.store.PlanHashes(nil, sp.Len-1, sp.Len)
+	last, err := planHash(l.store, sp.Len-1)
 	if err != nil {
 		return err
 	}
-	l.plan.last = last[0]
+	l.plan.last = last
 	for _, p := range l.order {
 		p.refused, p.slow = false, false
 	}
@@ -137,7 +137,7 @@ func (l *loop) openPlan(source *peerState) error {
 	}
 	l.again.Store(!l.plan.blank)
 	l.plans.Add(1)
-	l.poke()
+	l.linkWake.ring()
 	if sp.Complete {
 		return nil
 	}
@@ -304,7 +304,7 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 	p.Complete = complete
 	if complete {
 		p.old = p.Len
-		l.poke()
+		l.linkWake.ring()
 		return l.judge()
 	}
 	return nil

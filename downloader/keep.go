@@ -1,0 +1,107 @@
+package downloader
+
+import (
+	"context"
+
+	"github.com/shoalnet/shoal/store"
+)
+
+// Keeper takes content of one kind that has arrived. It is called by one goroutine at a
+// time.
+type Keeper interface {
+	// Keep stores content, which is durable when it returns. An error ends the
+	// downloader.
+	Keep([]store.Record) error
+}
+
+// blockKeeper is the Keeper of blocks.
+type blockKeeper struct{ Store }
+
+func (k blockKeeper) Keep(records []store.Record) error {
+	_, err := k.Put(records)
+	return err
+}
+
+// keeping is the way of one kind of content to its keeper. Each kind has its own, so that
+// one whose keeper takes its time holds up no other.
+type keeping struct {
+	queue []store.Record      // arrived and checked
+	busy  bool                // the keeper is at work
+	tasks chan []store.Record // to the keeper's goroutine; one slot, free unless busy
+}
+
+// pending reports whether something is not kept yet.
+func (k *keeping) pending() bool { return k.busy || len(k.queue) > 0 }
+
+// hand gives the keeper what is next, unless it is at work. It never waits.
+func (k *keeping) hand() {
+	if k.busy || len(k.queue) == 0 {
+		return
+	}
+	n, bytes := 0, 0
+	for ; n < len(k.queue); n++ {
+		if bytes += len(k.queue[n].Raw); bytes > writeBytes && n > 0 {
+			break
+		}
+	}
+	k.tasks <- k.queue[:n:n]
+	k.queue, k.busy = k.queue[n:], true
+}
+
+// kept is the end of a write.
+type kept struct {
+	kind    store.Kind
+	records []store.Record
+	err     error
+}
+
+// keep is the goroutine of a keeper: what it reports is durable.
+func keep(ctx context.Context, d *Downloader, kind store.Kind, keeper Keeper, tasks <-chan []store.Record) {
+	for {
+		select {
+		case records := <-tasks:
+			d.send(ctx, kept{kind, records, keeper.Keep(records)})
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (m kept) apply(l *loop) error {
+	l.keeping[m.kind].busy = false
+	if m.err != nil {
+		return m.err
+	}
+	for i := range m.records {
+		l.pool.Done(m.records[i].Hash)
+	}
+	if m.kind == store.Block {
+		return l.keptBlocks(m.records)
+	}
+	return nil
+}
+
+// keptBlocks follows up on blocks that are stored now.
+func (l *loop) keptBlocks(records []store.Record) error {
+	probed := false
+	if l.plan != nil {
+		l.plan.moved = l.now
+	}
+	for i := range records {
+		r := &records[i]
+		if len(l.corrupt) > 0 && l.corrupt[r.Hash] {
+			if err := l.store.Replace(records[i : i+1]); err != nil {
+				return err
+			}
+			delete(l.corrupt, r.Hash)
+		}
+		l.stored++
+		l.storedBytes += uint64(len(r.Raw))
+		probed = probed || l.plan != nil && r.Hash == l.plan.last
+	}
+	l.linkWake.ring()
+	if probed && l.plan.probing {
+		return l.probe()
+	}
+	return nil
+}
