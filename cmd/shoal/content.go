@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,15 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/store"
 	"github.com/shoalnet/shoal/swarm"
 )
@@ -41,11 +37,7 @@ func (o *quotaOption) bytes() (int64, error) {
 // files opens the files of the data directory, which is made if there is none and it may
 // be.
 func (o *options) files(log *slog.Logger, mayMake bool, quota int64) (*swarm.Files, *store.Store, error) {
-	open := o.openExisting
-	if mayMake {
-		open = o.open
-	}
-	st, _, err := open(log)
+	st, _, err := o.openOrMake(log, mayMake)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -125,145 +117,6 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	r.n += int64(n)
 	r.told(r.n)
-	return n, err
-}
-
-func newGet() *cobra.Command {
-	o := &options{}
-	var out string
-	var peers []string
-	var timeout time.Duration
-	cmd := &cobra.Command{
-		Use:   "get REFERENCE",
-		Short: "Write a file to disk or to standard output, from peers if need be",
-		Long: `Write the file with the reference to --out, or to standard output. Every byte of it
-is checked against the reference. The file appears when it is complete.
-
-What is not held in the data directory is fetched from the peers, from all of them at
-once, each for what it has. A get that was interrupted goes on where it was.`,
-		Example: `  shoal get REFERENCE -o photo.jpg --peer 192.0.2.7:30303 --peer 192.0.2.8:30303`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			ui, err := o.ui()
-			if err != nil {
-				return err
-			}
-			ref, err := parseRef(args[0])
-			if err != nil {
-				return err
-			}
-			if out == "" && o.json {
-				return usage("--json needs --out: standard output cannot take both the file and the result")
-			}
-			if peers, err = checkPeers(peers); err != nil {
-				return err
-			}
-			open := o.openExisting
-			if len(peers) > 0 {
-				open = o.open
-			}
-			st, net, err := open(ui.Logger)
-			if err != nil {
-				return err
-			}
-			defer closeStore(st, &err)
-			files := swarm.New(swarm.OnDisk(st), swarm.Options{})
-			var fetched uint64
-			if len(peers) > 0 {
-				ctx := cmd.Context()
-				if timeout > 0 {
-					var cancel context.CancelFunc
-					ctx, cancel = context.WithTimeoutCause(ctx, timeout, errTimeout)
-					defer cancel()
-				}
-				cfg := node.Config{Network: net, Store: st, Peers: peers, FilesOnly: true}
-				files, fetched, err = fetchFile(ctx, cfg, ref, ui)
-				if errors.Is(err, errTimeout) {
-					return incomplete("get %x: not all of it has come after %v; what has come stays", ref, timeout)
-				}
-				if err != nil {
-					return fmt.Errorf("get %x: %w", ref, err)
-				}
-			}
-			n, err := writeFile(cmd.Context(), files, ref, out, ui)
-			if errors.Is(err, swarm.ErrNotHeld) {
-				return fmt.Errorf("get %x: not all of it is in this data directory, and no --peer is named: %w", ref, err)
-			}
-			if err != nil {
-				return fmt.Errorf("get %x: %w", ref, err)
-			}
-			if out == "" {
-				return nil
-			}
-			return o.result(map[string]any{"file": out, "bytes": n, "fetched_bytes": fetched}, func() {
-				fmt.Printf("wrote %d bytes to %s\n", n, out)
-			})
-		},
-	}
-	o.add(cmd)
-	cmd.Flags().StringVarP(&out, "out", "o", "", "`file` to write (default: standard output)")
-	cmd.Flags().StringArrayVar(&peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
-	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this `time`, such as 90s or 2h (default: never)")
-	return cmd
-}
-
-// fetchFile fetches what is missing of a file, and returns how many bytes that was.
-func fetchFile(ctx context.Context, cfg node.Config, ref common.Hash, ui *ui) (*swarm.Files, uint64, error) {
-	cfg.Client, cfg.Logger = clientName(), ui.Logger
-	n, err := node.New(cfg)
-	if err != nil {
-		return nil, 0, err
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	var ended sync.WaitGroup
-	defer ended.Wait()
-	defer cancel(nil)
-	ended.Go(func() {
-		if err := n.Run(ctx); err != nil {
-			cancel(err)
-		}
-	})
-	b := newBar("fetching", decor.SizeB1024(0), ui)
-	defer b.stop()
-	var fetched uint64
-	err = n.Files().Fetch(ctx, ref, swarm.FetchOptions{Progress: func(p swarm.Progress) {
-		fetched = p.Fetched
-		b.set(int64(p.Held), int64(p.Size), "")
-	}})
-	return n.Files(), fetched, err
-}
-
-// writeFile writes a file to a path, where it appears when it is complete, or to standard
-// output. It returns its length.
-func writeFile(ctx context.Context, files *swarm.Files, ref common.Hash, path string, ui *ui) (n int64, err error) {
-	x, err := files.Open(ctx, ref)
-	if err != nil {
-		return 0, err
-	}
-	defer x.Close()
-	if path == "" {
-		return io.Copy(os.Stdout, x)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		f.Close()
-		os.Remove(f.Name()) // gone already if all went well
-	}()
-	b := newBar("writing "+path, decor.SizeB1024(0), ui)
-	n, err = io.Copy(f, &countingReader{x, func(done int64) { b.set(done, x.Size(), "") }, 0})
-	b.stop()
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Close()
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
 	return n, err
 }
 

@@ -114,7 +114,7 @@ over it under /healthz and /readyz.`,
 	web.add(cmd)
 	cmd.Flags().BoolVar(&receipts, "receipts", false, receiptsUsage)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:"+defaultPort, "`address` to listen on; port 0 takes a free one")
-	cmd.Flags().StringArrayVar(&peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
+	addPeers(cmd, &peers)
 	return cmd
 }
 
@@ -122,9 +122,8 @@ func newSync() *cobra.Command {
 	o := &options{}
 	seals := &sealOptions{}
 	limits := &limitOptions{}
-	var peers []string
+	from := &fetchOptions{}
 	var receipts bool
-	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "sync --peer ADDRESS...",
 		Short: "Sync to the best chain that the peers offer, then stop",
@@ -138,14 +137,11 @@ that cannot be reached does not matter as long as another one can.`,
 			if err != nil {
 				return err
 			}
-			if len(peers) == 0 {
+			if len(from.peers) == 0 {
 				return usage("name at least one peer with --peer host:port")
 			}
-			if peers, err = checkPeers(peers); err != nil {
+			if err := from.check(); err != nil {
 				return err
-			}
-			if timeout < 0 {
-				return usage("--timeout %v: want a positive time, such as 90s or 2h", timeout)
 			}
 			var cfg node.Config
 			if err := limits.configure(&cfg); err != nil {
@@ -156,13 +152,9 @@ that cannot be reached does not matter as long as another one can.`,
 				return err
 			}
 			defer closeStore(st, &err)
-			ctx := cmd.Context()
-			if timeout > 0 {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeoutCause(ctx, timeout, errTimeout)
-				defer cancel()
-			}
-			cfg.Network, cfg.Store, cfg.Peers = net, st, peers
+			ctx, cancel := from.within(cmd.Context())
+			defer cancel()
+			cfg.Network, cfg.Store, cfg.Peers = net, st, from.peers
 			if err := seals.configure(&cfg, net); err != nil {
 				return err
 			}
@@ -172,7 +164,7 @@ that cannot be reached does not matter as long as another one can.`,
 			report, err := syncTo(ctx, cfg, w, o.dataDir)
 			w.stop()
 			if errors.Is(err, errTimeout) {
-				return incomplete("not in sync after %v: %s", timeout, w.state())
+				return incomplete("not in sync after %v: %s", from.timeout, w.state())
 			}
 			if err != nil {
 				return err
@@ -185,15 +177,12 @@ that cannot be reached does not matter as long as another one can.`,
 	o.add(cmd)
 	seals.add(cmd)
 	limits.add(cmd)
-	cmd.Flags().StringArrayVar(&peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
+	from.add(cmd)
 	cmd.Flags().BoolVar(&receipts, "receipts", false, receiptsUsage)
-	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this `time`, such as 90s or 2h (default: never)")
 	return cmd
 }
 
 const receiptsUsage = "fetch the receipts of the canonical chain too, from the peers that have them"
-
-var errTimeout = errors.New("timeout")
 
 // syncReport is the result of a sync.
 type syncReport struct {
@@ -258,29 +247,6 @@ func listenTCP(addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
 	return l, nil
-}
-
-// checkPeers gives each address a port, and refuses what is no address.
-func checkPeers(peers []string) ([]string, error) {
-	var out []string
-	seen := map[string]bool{}
-	for _, p := range peers {
-		host, port, err := net.SplitHostPort(p)
-		if err != nil {
-			host, port, err = net.SplitHostPort(net.JoinHostPort(p, defaultPort))
-		}
-		if err != nil || host == "" || port == "" {
-			return nil, usage("--peer %q: want host:port, such as 192.0.2.7:%s", p, defaultPort)
-		}
-		if n, err := net.LookupPort("tcp", port); err != nil || n == 0 {
-			return nil, usage("--peer %q: %q is not a port", p, port)
-		}
-		if addr := net.JoinHostPort(host, port); !seen[addr] {
-			seen[addr] = true
-			out = append(out, addr)
-		}
-	}
-	return out, nil
 }
 
 func clientName() string { return "Shoal/" + version() }

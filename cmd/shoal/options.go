@@ -119,21 +119,20 @@ func (o *options) findNetwork() (*chain.Network, error) {
 
 // open opens the store, which is made if there is none.
 func (o *options) open(log *slog.Logger) (*store.Store, *chain.Network, error) {
-	net, err := o.findNetwork()
-	if err != nil {
-		return nil, nil, err
-	}
-	st, err := openStore(o.dataDir, net, log, false)
-	return st, net, err
+	return o.openOrMake(log, true)
 }
 
 // openExisting is open for commands that only read.
 func (o *options) openExisting(log *slog.Logger) (*store.Store, *chain.Network, error) {
+	return o.openOrMake(log, false)
+}
+
+func (o *options) openOrMake(log *slog.Logger, mayMake bool) (*store.Store, *chain.Network, error) {
 	net, err := o.findNetwork()
 	if err != nil {
 		return nil, nil, err
 	}
-	st, err := openStore(o.dataDir, net, log, true)
+	st, err := openStore(o.dataDir, net, log, !mayMake)
 	return st, net, err
 }
 
