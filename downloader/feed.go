@@ -14,8 +14,10 @@ type place struct {
 	parent common.Hash
 }
 
-// feed gives the pool hashes of the plan that are not stored.
+// feed gives the pool hashes of the plan that are not stored, and says how many are to
+// follow.
 func (l *loop) feed() (again bool, err error) {
+	defer func() { l.pool.Expect(blocks, l.plan.unfed()) }()
 	p := l.plan
 	if p == nil {
 		return false, nil
@@ -54,6 +56,20 @@ func (l *loop) feed() (again bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+// unfed is how many hashes the pool has not been given yet: those that are known, and
+// those that somebody is asked for.
+func (p *plan) unfed() int {
+	switch {
+	case p == nil:
+		return 0
+	case p.Complete:
+		return int(p.old - p.young)
+	case p.asked == nil:
+		return int(p.Len - 1 - p.young)
+	}
+	return int(p.Number - p.young)
 }
 
 // feedRun gives the pool what is not stored of the hashes with index from up to

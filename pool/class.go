@@ -17,6 +17,7 @@ type class struct {
 	added    uint64       // counts additions to the wanted set
 	meanSize float64      // moving average of what a key weighs
 	booked   int64        // bytes in flight, by expectation
+	expected int          // keys that are still to be wanted
 	stats    ClassStats
 }
 
@@ -32,7 +33,14 @@ func (c *class) learn(size int) {
 }
 
 // inTail reports whether all that is left of the class has been handed out.
-func (c *class) inTail() bool { return c.stats.Wanted == 0 && c.stats.InFlight > 0 }
+func (c *class) inTail() bool {
+	return c.stats.Wanted == 0 && c.expected == 0 && c.stats.InFlight > 0
+}
+
+// Expect says how many more keys of a class will be wanted soon, besides those that the
+// pool knows. Until they are, a peer without work waits for them: nothing is asked twice
+// because the end seems to have come, and nothing left to faster peers.
+func (p *Pool[P, K]) Expect(class Class, keys int) { p.classes[class].expected = max(keys, 0) }
 
 // service is what the pool knows of a peer in one class.
 type service struct {

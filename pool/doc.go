@@ -34,7 +34,8 @@
 // # Driving it
 //
 // The owner calls one method for each thing that happens ([Pool.Join],
-// [Pool.Leave], [Pool.Want], [Pool.Deliver], [Pool.Done], [Pool.Reject]), then
+// [Pool.Leave], [Pool.Want], [Pool.Expect], [Pool.Deliver], [Pool.Done],
+// [Pool.Reject]), then
 // [Pool.Expire] and [Pool.Reserve], sends the requests it is given, and sleeps
 // until the next event or [Pool.NextDeadline]. A Pool is not safe for
 // concurrent use.

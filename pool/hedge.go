@@ -98,7 +98,7 @@ type moving[K comparable] struct {
 func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Time) (m moving[K]) {
 	left := finish.Sub(now)
 	for _, r := range slices.Backward(from.queue) {
-		if !to.services[r.class].offered || len(m.keys) > 0 && r.class != m.class {
+		if !to.services[r.class].offered || p.classes[r.class].expected > 0 || len(m.keys) > 0 && r.class != m.class {
 			m.unfit = true
 			continue
 		}

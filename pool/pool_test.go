@@ -487,6 +487,36 @@ func hedged(t *testing.T) (s *script, slow, fast string) {
 	return nil, "", ""
 }
 
+// TestWhileMoreIsExpectedNothingIsAskedTwice: an idle peer waits for what is to come, and
+// takes over from a silent one when nothing is any more.
+func TestWhileMoreIsExpectedNothingIsAskedTwice(t *testing.T) {
+	for _, expected := range []int{0, 1} {
+		s := newScript(t, pool.Config{}, "slow", "fast")
+		s.want(0, 200)
+		for range 6 { // both are measured
+			s.reserve()
+			s.wait(10 * time.Millisecond)
+			s.answerAll("slow")
+			s.answerAll("fast")
+		}
+		s.want(200, 300)
+		s.pool.Expect(blocks, expected)
+		s.reserve()
+		for range 20 {
+			s.answerAll("fast")
+			s.wait(40 * time.Millisecond)
+			s.reserve()
+		}
+		if got := s.pool.Stats().Hedged > 0; got != (expected == 0) {
+			t.Errorf("with %d keys to come, keys are asked twice: %t", expected, got)
+		}
+		s.pool.Expect(blocks, 0)
+		if s.reserve(); s.pool.Stats().Hedged == 0 {
+			t.Errorf("with nothing to come, nothing is asked twice: %+v", s.pool.Stats())
+		}
+	}
+}
+
 func TestRejectedContentStaysInFlightElsewhere(t *testing.T) {
 	s, slow, fast := hedged(t)
 	r := s.open[fast][0]

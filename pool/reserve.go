@@ -136,7 +136,7 @@ func (p *Pool[P, K]) tail(now time.Time) (t tail) {
 	var all int64
 	for n := range p.classes {
 		c := &p.classes[n]
-		left := int64(float64(c.stats.Wanted)*c.meanSize) + c.booked
+		left := int64(float64(c.stats.Wanted+c.expected)*c.meanSize) + c.booked
 		all += left
 		if o.sums[n] > 0 {
 			t.finish = max(t.finish, o.sums[n].duration(left))

@@ -21,6 +21,7 @@ type twin struct {
 	open     map[string]map[uint64]bool // by peer
 	serves   map[string][]pool.Class    // by peer
 	last     map[int]bool               // keys that are not wanted again
+	expected map[pool.Class]int         // keys that are still to come
 }
 
 // classOf is the class in which a key is wanted.
@@ -33,7 +34,7 @@ type twinRequest struct {
 }
 
 func newTwin() *twin {
-	return &twin{map[int]string{}, map[int]map[uint64]bool{}, map[uint64]*twinRequest{}, map[string]map[uint64]bool{}, map[string][]pool.Class{}, map[int]bool{}}
+	return &twin{map[int]string{}, map[int]map[uint64]bool{}, map[uint64]*twinRequest{}, map[string]map[uint64]bool{}, map[string][]pool.Class{}, map[int]bool{}, map[pool.Class]int{}}
 }
 
 func (w *twin) reserved(r pool.Request[string, int]) error {
@@ -65,6 +66,9 @@ func (w *twin) reserved(r pool.Request[string, int]) error {
 				if w.requests[id].peer == r.Peer {
 					return fmt.Errorf("key %d asked of %s twice", k, r.Peer)
 				}
+			}
+			if n := w.expected[r.Class]; n > 0 {
+				return fmt.Errorf("key %d asked twice while %d more of its class are to come", k, n)
 			}
 			for other, s := range w.state {
 				if s == "wanted" && slices.Contains(w.serves[r.Peer], classOf(other)) {
@@ -338,6 +342,12 @@ func agreeWithTwin(t *rapid.T) {
 					w.reject(n, k)
 				}
 			}
+			step()
+		},
+		"expect": func(t *rapid.T) {
+			class := rapid.SampledFrom(everything).Draw(t, "class")
+			w.expected[class] = rapid.IntRange(0, 2).Draw(t, "keys")
+			p.Expect(class, w.expected[class])
 			step()
 		},
 		"cancel": func(t *rapid.T) {

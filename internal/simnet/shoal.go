@@ -128,6 +128,7 @@ const walkAhead = 4096
 // feed gives the pool what is known: from the young end while the walk goes on, then
 // from the old end.
 func (s *shoal) feed() {
+	defer func() { s.pool.Expect(blocks, s.young-s.old) }()
 	most := s.Window
 	if s.known > 0 {
 		most = min(most, walkAhead)
