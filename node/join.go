@@ -16,6 +16,7 @@ type handler Node
 
 func (h *handler) Joined(ctx context.Context, s *peer.Session) {
 	hello := s.Hello()
+	(*Node)(h).introduce(s)
 	if !hello.Caps.Has(wire.CapChain) {
 		h.cfg.emit(NoChain{s.RemoteAddr().String()}) // A39
 		return

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"sort"
+	"time"
 
 	"github.com/shoalnet/shoal/peer"
 	"github.com/shoalnet/shoal/pool"
@@ -44,6 +46,18 @@ const (
 	// one machine cannot take all places; several honest nodes may share an
 	// address. Connections on this machine are not bounded by it.
 	maxPerAddress = 4
+
+	// maxPerSubnet bounds them from one network of 256 addresses (of IPv6, one site),
+	// unless it is a private one.
+	maxPerSubnet = 16
+
+	// A peer that has dialled us, and after idleAfter has exchanged no more with us than
+	// idleBytes and idleRate bytes a second, which are a greeting and pings, gives way to
+	// another one if there is no place. One that brings or takes blocks is above that
+	// even on a chain with a block a minute.
+	idleAfter = 5 * time.Minute
+	idleBytes = 4 << 10
+	idleRate  = 8
 )
 
 // budget is how a node divides its memory.
@@ -97,35 +111,46 @@ func divide(memory int64, peers int, limits pool.Config) (budget, error) {
 	return budget{sessions: peers, pool: limits}, nil
 }
 
-// crowd counts accepted connections by address.
-type crowd map[string]int
+// crowd counts accepted connections by address and by network.
+type crowd map[netip.Prefix]int
 
-// enter takes a place for a connection, unless its address has too many.
+// enter takes a place for a connection, unless there are too many from where it comes.
 func (c crowd) enter(a net.Addr) bool {
-	host, ok := crowdHost(a)
-	if ok && c[host] >= maxPerAddress {
-		return false
+	from := crowded(a)
+	for p, most := range from {
+		if c[p] >= most {
+			return false
+		}
 	}
-	if ok {
-		c[host]++
+	for p := range from {
+		c[p]++
 	}
 	return true
 }
 
 // leave gives the place back.
 func (c crowd) leave(a net.Addr) {
-	host, ok := crowdHost(a)
-	if !ok {
-		return
-	}
-	if c[host]--; c[host] == 0 {
-		delete(c, host)
+	for p := range crowded(a) {
+		if c[p]--; c[p] == 0 {
+			delete(c, p)
+		}
 	}
 }
 
-// crowdHost returns the part of an address that is counted. It reports false for
-// this machine's own.
-func crowdHost(a net.Addr) (string, bool) {
-	host, ip := hostOf(a)
-	return host, ip == nil || !ip.IsLoopback()
+// crowded returns the address and the network that a connection is counted under, and how
+// many of each there may be. This machine's own addresses are not counted.
+func crowded(a net.Addr) map[netip.Prefix]int {
+	at, ok := addrPort(a)
+	if ip := at.Addr(); ok && !ip.IsLoopback() {
+		one := netip.PrefixFrom(ip, ip.BitLen())
+		if isLocal(ip) {
+			return map[netip.Prefix]int{one: maxPerAddress}
+		}
+		bits := 24
+		if ip.Is6() {
+			bits = 48
+		}
+		return map[netip.Prefix]int{one: maxPerAddress, netip.PrefixFrom(ip, bits).Masked(): maxPerSubnet}
+	}
+	return nil
 }

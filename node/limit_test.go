@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"net"
 	"testing"
 
@@ -76,6 +77,30 @@ func TestCrowd(t *testing.T) {
 		if !c.enter(a("127.0.0.1", i+1)) || !c.enter(a("::1", i+1)) {
 			t.Fatal("this machine is refused")
 		}
+	}
+	// A network has maxPerSubnet, of which five are taken, and a private one any number.
+	for i := range maxPerSubnet - maxPerAddress - 1 {
+		if !c.enter(a(fmt.Sprintf("192.0.2.%d", 100+i), 1)) {
+			t.Fatalf("address %d of a network is refused", i)
+		}
+	}
+	if c.enter(a("192.0.2.200", 1)) {
+		t.Error("one too many of a network is let in")
+	}
+	if !c.enter(a("192.0.3.200", 1)) {
+		t.Error("another network is refused")
+	}
+	c.leave(a("192.0.3.200", 1))
+	for i := range 5 * maxPerSubnet {
+		if !c.enter(a(fmt.Sprintf("10.0.0.%d", i), 1)) {
+			t.Fatal("a private network is refused")
+		}
+	}
+	for i := range maxPerSubnet - maxPerAddress - 1 {
+		c.leave(a(fmt.Sprintf("192.0.2.%d", 100+i), 1))
+	}
+	for i := range 5 * maxPerSubnet {
+		c.leave(a(fmt.Sprintf("10.0.0.%d", i), 1))
 	}
 	for i := range maxPerAddress {
 		c.leave(a("192.0.2.1", i+1))

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	mrand "math/rand/v2"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -30,6 +32,10 @@ type Config struct {
 	// Peers are the addresses that are dialled, and dialled again whenever the
 	// connection is lost.
 	Peers []string
+	// Discover: peers tell each other of peers. Addresses that are heard of are kept in
+	// the store, and dialled while there are places; of those that are good others are
+	// told.
+	Discover bool
 	// Client names the program and its version to the other side.
 	Client string
 	// Memory is how many bytes the node may use; 0 means DefaultMemory. It
@@ -118,6 +124,10 @@ type Node struct {
 		sync.Mutex
 		ids   map[wire.NodeID]*peer.Session // of the peers that are connected
 		crowd crowd
+		book  *book
+		// meeting are the addresses of the book that are being dialled or that there is a
+		// session with, and whether that has joined.
+		meeting map[netip.AddrPort]bool
 	}
 }
 
@@ -136,6 +146,10 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.mu.ids = make(map[wire.NodeID]*peer.Session)
 	n.mu.crowd = make(crowd)
+	n.mu.meeting = make(map[netip.AddrPort]bool)
+	if n.mu.book, err = loadBook(cfg.Store, mrand.New(mrand.NewPCG(mrand.Uint64(), mrand.Uint64()))); err != nil {
+		return nil, err
+	}
 	if n.budget, err = divide(cfg.Memory, cfg.MaxPeers, cfg.Pool); err != nil {
 		return nil, err
 	}
@@ -170,6 +184,9 @@ func New(cfg Config) (*Node, error) {
 		},
 		Hashes: chain.HashesOf, Chain: served{cfg.Store}, Handler: (*handler)(n), Admit: n.admit, Logger: n.log,
 		Download: down, Upload: up, Exchange: n.exchange(),
+	}
+	if cfg.Discover {
+		n.session.Directory = (*directory)(n)
 	}
 	// Nobody checks who a node is: the id only tells one from another.
 	rand.Read(n.session.Node[:])
@@ -217,6 +234,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	for _, addr := range n.cfg.Peers {
 		wg.Go(func() { n.keepDialling(ctx, addr) })
+	}
+	if n.cfg.Discover {
+		wg.Go(func() { n.discover(ctx) })
 	}
 	<-ctx.Done()
 	wg.Wait()
@@ -319,11 +339,52 @@ func (n *Node) admit(s *peer.Session) error {
 	switch {
 	case n.mu.ids[id] != nil:
 		return &peer.Disconnected{Reason: wire.ReasonAlreadyConnected}
-	case len(n.mu.ids) >= n.budget.sessions:
+	case n.full(s.Inbound()) && !n.evict():
 		return &peer.Disconnected{Reason: wire.ReasonTooManyPeers}
 	}
 	n.mu.ids[id] = s
 	return nil
+}
+
+// full reports whether there is no place for one more session. Those that have dialled us
+// leave some to the peers that we dial: they could not take all, or who fills the others
+// would cut us off from the network. It is called with the lock held.
+func (n *Node) full(inbound bool) bool {
+	places := n.budget.sessions
+	if !inbound {
+		return len(n.mu.ids) >= places
+	}
+	kept := min(len(n.cfg.Peers), places/2)
+	if n.cfg.Discover {
+		kept = max(kept, outbound(places))
+	}
+	in := 0
+	for _, s := range n.mu.ids {
+		if s.Inbound() {
+			in++
+		}
+	}
+	return in >= places-kept || len(n.mu.ids) >= places
+}
+
+// evict ends the session that is of least use to anybody, so that there is a place for
+// another one: it has dialled us and then done nothing. It reports false if all are of
+// use. It is called with the lock held.
+func (n *Node) evict() bool {
+	var idle *peer.Session
+	for _, s := range n.mu.ids {
+		age := time.Since(s.Since())
+		chatter := idleBytes + uint64(age.Seconds()*idleRate)
+		if s.Inbound() && age >= idleAfter && s.Received()+s.Sent() < chatter && (idle == nil || s.Since().Before(idle.Since())) {
+			idle = s
+		}
+	}
+	if idle == nil {
+		return false
+	}
+	delete(n.mu.ids, idle.Hello().Node)
+	idle.Disconnect(wire.ReasonTooManyPeers)
+	return true
 }
 
 // keepDialling holds a connection to an address.
@@ -349,6 +410,14 @@ func (n *Node) keepDialling(ctx context.Context, addr string) {
 }
 
 func (n *Node) dial(ctx context.Context, addr string) error {
+	conn, err := n.connect(ctx, addr)
+	if err != nil {
+		return err
+	}
+	return n.run(ctx, conn, false)
+}
+
+func (n *Node) connect(ctx context.Context, addr string) (net.Conn, error) {
 	dial := n.cfg.Dial
 	if dial == nil {
 		dial = func(ctx context.Context, addr string) (net.Conn, error) {
@@ -356,13 +425,9 @@ func (n *Node) dial(ctx context.Context, addr string) error {
 			return d.DialContext(ctx, "tcp", addr)
 		}
 	}
-	c, cancel := context.WithTimeout(ctx, dialTimeout)
-	conn, err := dial(c, addr)
-	cancel()
-	if err != nil {
-		return err
-	}
-	return n.run(ctx, conn, false)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return dial(ctx, addr)
 }
 
 // served is the store as sessions serve it.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -80,6 +81,14 @@ func whoIs(s *peer.Session) string {
 		return net.JoinHostPort(host, fmt.Sprint(s.Hello().Port))
 	}
 	return host
+}
+
+// nameOf returns the name of a peer that listens at an address.
+func nameOf(at netip.AddrPort) string {
+	if at.Addr().IsLoopback() {
+		return at.String()
+	}
+	return at.Addr().String()
 }
 
 // hostOf returns an address without its port, and the IP that it is, nil if it is

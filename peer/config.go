@@ -27,6 +27,8 @@ type Config struct {
 	Chain Chain
 	// Handler is told what comes in.
 	Handler Handler
+	// Directory knows the addresses of other nodes; nil: nobody is told of any.
+	Directory Directory
 	// Exchange switches the content exchange on; nil: it is off, as it was in 2014.
 	Exchange *Exchange
 	// Admit decides whether the session may go on; nil admits everybody. It
@@ -105,6 +107,17 @@ type Handler interface {
 	Announced(ctx context.Context, s *Session, blocks []Block)
 	// Left is called once, after the last other call, if Joined was called.
 	Left(s *Session, cause error)
+}
+
+// Directory is where addresses of other nodes come from and go to. It must be safe for
+// concurrent use.
+type Directory interface {
+	// Peers returns what the other side of a session is told when it asks, at most
+	// [wire.MaxPeers].
+	Peers(to *Session) []wire.PeerAddr
+	// Heard is called with the answer to a [Session.GetPeers], of which nothing is true
+	// yet. It is called by the session's reader and should return soon.
+	Heard(from *Session, list []wire.PeerAddr)
 }
 
 // Block is a block as it came, under the hash of its header. Whether the rest is

@@ -62,9 +62,17 @@ func (s *Session) receive(ctx context.Context, m wire.Message) error {
 		s.poke()
 	case wire.GetPeers, wire.GetTransactions:
 		return s.put(m)
+	case wire.Peers:
+		s.mu.Lock()
+		asked := s.mu.peersAsked
+		s.mu.peersAsked = false
+		s.mu.Unlock()
+		if asked && s.cfg.Directory != nil {
+			s.cfg.Directory.Heard(s, slices.Collect(m.All()))
+		}
 	}
-	// Pong has done its work by arriving. Peers, Transactions, dead and
-	// unknown ids (A27) are passed over.
+	// Pong has done its work by arriving. Transactions, Peers that nobody asked for,
+	// dead and unknown ids (A27) are passed over.
 	return nil
 }
 

@@ -51,6 +51,7 @@ type Session struct {
 		serveBytes   int
 		asked        asked
 		hashRequests []hashRequest
+		peersAsked   bool // a GetPeers has not been answered
 
 		contentRequests []contentRequest // not yet answered, oldest first
 	}
@@ -344,6 +345,21 @@ func (s *Session) GetHashes(start common.Hash, max int) {
 	s.mu.ours = append(s.mu.ours, wire.GetBlockHashes{Start: start, Max: most})
 	s.mu.Unlock()
 	s.poke()
+}
+
+// GetPeers asks for addresses of other nodes, unless that has been asked and not been
+// answered: the answer may never come (A32). It comes to [Directory.Heard].
+func (s *Session) GetPeers() {
+	s.mu.Lock()
+	asked := s.mu.peersAsked
+	if !asked {
+		s.mu.peersAsked = true
+		s.mu.ours = append(s.mu.ours, wire.GetPeers{})
+	}
+	s.mu.Unlock()
+	if !asked {
+		s.poke()
+	}
 }
 
 // Announce sends a block that the other side did not ask for. The block must not

@@ -167,7 +167,13 @@ func (s *Session) answer(request wire.Message) (wire.Message, error) {
 	case wire.GetContent:
 		return s.answerContent(r)
 	case wire.GetPeers:
-		return wire.Peers{}, nil
+		var list wire.RawList
+		if s.cfg.Directory != nil {
+			for _, p := range s.cfg.Directory.Peers(s) {
+				list = wire.AppendPeer(list, p)
+			}
+		}
+		return wire.Peers{Entries: list}, nil
 	case wire.GetTransactions:
 		return wire.Transactions{}, nil // A33
 	}

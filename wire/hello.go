@@ -71,6 +71,19 @@ type NodeID [64]byte
 // apart in a log. For the whole id use hex.EncodeToString(id[:]).
 func (id NodeID) String() string { return hex.EncodeToString(id[:8]) + "…" }
 
+// MarshalText writes the whole id in hexadecimal.
+func (id NodeID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
+// UnmarshalText reads what MarshalText has written.
+func (id *NodeID) UnmarshalText(text []byte) error {
+	raw, err := hex.DecodeString(string(text))
+	if err != nil || len(raw) != len(id) {
+		return fmt.Errorf("wire: %q is not a node id of %d hexadecimal digits", text, 2*len(id))
+	}
+	*id = NodeID(raw)
+	return nil
+}
+
 // IsZero reports whether all bytes are zero, which is no valid id (A38).
 func (id NodeID) IsZero() bool { return id == NodeID{} }
 

@@ -20,6 +20,7 @@ func newNode() *cobra.Command {
 	o := &options{}
 	seals := &sealOptions{}
 	limits := &limitOptions{}
+	find := &discoverOptions{}
 	web := &httpOptions{}
 	var listen string
 	var peers []string
@@ -28,7 +29,7 @@ func newNode() *cobra.Command {
 		Use:   "node",
 		Short: "Serve the chain and keep it in sync until stopped",
 		Long: `Serve the chain to whoever connects, and keep it in sync with the peers that are
-named. The address that it listens on is printed on standard output as the line
+named, and with others that these know of, unless --discover=false. The address that it listens on is printed on standard output as the line
 "listening on ADDRESS". Stop it with Ctrl-C.
 
 "shoal status", "shoal status --why" and "shoal peers" ask a node that runs. With
@@ -49,6 +50,9 @@ over it under /healthz and /readyz.`,
 				return err
 			}
 			if err := checkListen(listen); err != nil {
+				return err
+			}
+			if err := find.check(); err != nil {
 				return err
 			}
 			if err := web.check(); err != nil {
@@ -87,6 +91,8 @@ over it under /healthz and /readyz.`,
 				fmt.Fprintln(to, "listening on", l.Addr())
 				ui.Info("node is up", "listen", l.Addr().String(), "network", net.Name, "head", st.Head().Number)
 			}
+			cfg.Discover = find.discover
+			defer find.mapPort(l.Addr(), ui.Logger)()
 			cfg.Network, cfg.Store, cfg.Listener, cfg.Peers, cfg.Receipts = net, st, l, peers, receipts
 			if err := runNode(cmd.Context(), cfg, w, o.dataDir, web); err != nil {
 				return err
@@ -102,6 +108,8 @@ over it under /healthz and /readyz.`,
 	o.add(cmd)
 	seals.add(cmd)
 	limits.add(cmd)
+	find.add(cmd)
+	find.addNAT(cmd)
 	web.add(cmd)
 	cmd.Flags().BoolVar(&receipts, "receipts", false, receiptsUsage)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:"+defaultPort, "`address` to listen on; port 0 takes a free one")

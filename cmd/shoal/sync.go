@@ -16,12 +16,14 @@ func newSync() *cobra.Command {
 	o := &options{}
 	seals := &sealOptions{}
 	limits := &limitOptions{}
+	find := &discoverOptions{}
 	from := &fetchOptions{}
 	var receipts bool
 	cmd := &cobra.Command{
 		Use:   "sync --peer ADDRESS...",
 		Short: "Sync to the best chain that the peers offer, then stop",
-		Long: `Sync to the best chain that the named peers offer, then stop. A sync that was
+		Long: `Sync to the best chain that the named peers offer, then stop. Other peers that they
+know of help to fetch it, unless --discover=false. A sync that was
 interrupted goes on where it was; nothing that is stored is fetched again. A peer
 that cannot be reached does not matter as long as another one can.`,
 		Example: `  shoal sync --peer 192.0.2.7:30303 --peer 192.0.2.8:30303 --timeout 1h`,
@@ -52,7 +54,7 @@ that cannot be reached does not matter as long as another one can.`,
 			if err := seals.configure(&cfg, net); err != nil {
 				return err
 			}
-			cfg.Receipts = receipts
+			cfg.Receipts, cfg.Discover = receipts, find.discover
 			w := newWatcher(ui)
 			w.receipts = receipts
 			report, err := syncTo(ctx, cfg, w, o.dataDir)
@@ -71,6 +73,7 @@ that cannot be reached does not matter as long as another one can.`,
 	o.add(cmd)
 	seals.add(cmd)
 	limits.add(cmd)
+	find.add(cmd)
 	from.add(cmd)
 	cmd.Flags().BoolVar(&receipts, "receipts", false, receiptsUsage)
 	return cmd
