@@ -122,10 +122,10 @@ const (
 	// of that size is worth waiting for, a drip of single bytes is not.
 	aliveBytes = 4 << 10
 
-	// aliveShare is how many times slower than it was measured a peer may bring an
-	// answer that is under way, and still keep its work. A link that is shared with
-	// others loses half or three quarters of its rate; a peer at a hundredth would
-	// hold what it has in its pipe for a hundred times as long.
+	// aliveShare is how many times slower than it was when it was asked a peer may
+	// bring an answer that is under way, and still keep its work. A link that is
+	// shared with others loses half or three quarters of its rate; a peer at a
+	// hundredth would hold what it has in its pipe for a hundred times as long.
 	aliveShare = 8
 
 	// probeInterval is how often a late peer is given one key to show that it
@@ -170,6 +170,12 @@ const (
 	// counts as silent. One that has become slow deviates by seconds, and that is
 	// no excuse for it.
 	mostSlack = 500 * time.Millisecond
+
+	// suspectTime is how long an answer may be overdue, beyond what its peer deviates,
+	// before others who have nothing to do are asked instead. TCP makes up for a lost
+	// packet in less. Ten times more, and the end of a download waits for whoever has
+	// stalled; ten times less, and each hiccup there is fetched twice.
+	suspectTime = 300 * time.Millisecond
 
 	// hedgeInterval is how often the tail is looked at while nothing happens.
 	hedgeInterval = 100 * time.Millisecond

@@ -97,6 +97,7 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 	if !pr.single {
 		s.learnCap(r.id, len(r.keys), answered, last, all)
 	}
+	pr.arriving = 0
 	p.closeRequest(pr, r)
 	p.lookAt(pr)
 	for k, key := range r.keys {

@@ -39,7 +39,7 @@ func (p *Pool[P, K]) Expire(now time.Time) []Late[P] {
 		}
 	}
 	if len(overdue) == 0 {
-		return nil
+		return p.suspect(now)
 	}
 	defer func() {
 		for _, pr := range overdue {
@@ -57,9 +57,44 @@ func (p *Pool[P, K]) Expire(now time.Time) []Late[P] {
 			out = append(out, p.waitFor(now, pr))
 			continue
 		}
-		out = append(out, p.giveUp(now, pr))
+		late := p.giveUp(now, pr)
+		late.Hopeless = pr.blame()
+		out = append(out, late)
 	}
 	return out
+}
+
+// suspect gives up early on peers that have fallen silent, when little is left and
+// others have nothing to do. It is no blame: they may be back in a moment, and what is
+// asked of others meanwhile is little.
+func (p *Pool[P, K]) suspect(now time.Time) (out []Late[P]) {
+	if !p.hedger || !p.hedgeDue(now) {
+		return nil
+	}
+	var alive time.Time // when one of the idle ones last answered
+	for _, pr := range p.idle {
+		if !pr.late && !pr.left && pr.open == 0 && pr.answered.After(alive) {
+			alive = pr.answered
+		}
+	}
+	for _, pr := range p.order {
+		if pr.late || pr.open == 0 || pr.rate == 0 {
+			continue
+		}
+		due := pr.head().finish.Add(pr.rate.duration(pr.arriving))
+		patience := p.stretch(pr.slack()+suspectTime) + p.capTime(0)
+		// If our own link had failed, the others would not have answered since.
+		if now.Sub(due) > patience && alive.After(due) {
+			out = append(out, p.giveUp(now, pr))
+		}
+	}
+	return out
+}
+
+// blame counts that the peer was late, and reports whether it is hopeless.
+func (pr *peer[P, K]) blame() (hopeless bool) {
+	pr.lateCount++
+	return pr.lateCount >= hopelessAfter
 }
 
 // giveUp returns all that a late peer was asked for.
@@ -73,22 +108,20 @@ func (p *Pool[P, K]) giveUp(now time.Time, pr *peer[P, K]) Late[P] {
 		late.Keys += p.release(r)
 		p.unbook(r)
 	}
-	pr.booked, pr.keys, pr.open = 0, 0, 0
+	pr.booked, pr.keys, pr.open, pr.arriving = 0, 0, 0, 0
 	pr.late = true
 	pr.limit = WhyLate
 	p.lookAt(pr)
 	pr.nextProbe = now.Add(probeInterval)
-	pr.lateCount++
 	pr.stats.Late++
 	p.stats.Late++
-	late.Hopeless = pr.lateCount >= hopelessAfter
 	return late
 }
 
 // waitFor gives a late peer more time, because nobody else is there to take over its
 // work: asked again, it would only do it twice.
 func (p *Pool[P, K]) waitFor(now time.Time, pr *peer[P, K]) Late[P] {
-	pr.lateCount++
+	hopeless := pr.blame()
 	pr.stats.Late++
 	p.stats.Late++
 	more := p.stretch(max(p.cfg.minDeadline(), firstDeadline) << min(pr.lateCount, 4))
@@ -98,7 +131,7 @@ func (p *Pool[P, K]) waitFor(now time.Time, pr *peer[P, K]) Late[P] {
 			p.watch(r)
 		}
 	}
-	return Late[P]{Peer: pr.name, Kept: true, Hopeless: pr.lateCount >= hopelessAfter}
+	return Late[P]{Peer: pr.name, Kept: true, Hopeless: hopeless}
 }
 
 // Alive says that bytes have come from a peer that may be part of an answer: what
@@ -113,10 +146,13 @@ func (p *Pool[P, K]) Alive(now time.Time, name P, bytes int64) bool {
 	if pr == nil || pr.late {
 		return true
 	}
+	if head := pr.head(); head != nil {
+		pr.arriving = min(pr.arriving+bytes, head.bytes)
+	}
 	least := now.Add(p.stretch(p.cfg.minDeadline()))
-	more := p.stretch(min((pr.rate / aliveShare).duration(bytes), p.cfg.minDeadline()))
 	for _, r := range pr.queue {
 		if !r.late && r.deadline.Before(least) {
+			more := p.stretch(min((r.rate / aliveShare).duration(bytes), p.cfg.minDeadline()))
 			if r.deadline = r.deadline.Add(more); r.deadline.After(least) {
 				r.deadline = least
 			}

@@ -75,7 +75,7 @@ func (p *Pool[P, K]) busy(now time.Time) (list []booking[P, K]) {
 		}
 		finish := pr.finishOf(now, 0, median)
 		if pr.late {
-			finish = pr.head().deadline // nothing speaks for less
+			finish = now.Add(probeInterval) // nothing speaks for its probe
 		}
 		list = append(list, booking[P, K]{pr, finish})
 	}

@@ -30,6 +30,8 @@ type peer[P, K comparable] struct {
 	keys   int              // keys in them
 	open   int              // how many of them are not given up as late
 
+	arriving int64 // bytes that are known to have come of the answer that is next
+
 	rate     BytesPerSec   // moving average, 0 until measured
 	rtt      time.Duration // least time from request to answer beyond the transfer
 	dev      time.Duration // mean deviation of answers from their expected time

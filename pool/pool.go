@@ -21,9 +21,10 @@ type request[P, K comparable] struct {
 	peer     *peer[P, K]
 	class    Class
 	keys     []K
-	slots    []uint32 // of the keys, as they were when it was made
-	bytes    int64    // what the keys were expected to weigh
-	got      int64    // what has arrived of them
+	slots    []uint32    // of the keys, as they were when it was made
+	bytes    int64       // what the keys were expected to weigh
+	got      int64       // what has arrived of them
+	rate     BytesPerSec // of the peer when it was asked, 0 if not measured
 	sent     time.Time
 	finish   time.Time // when the answer was expected
 	deadline time.Time

@@ -1,6 +1,7 @@
 package pool_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -74,6 +75,25 @@ func (s *script) answerAll(peer string) {
 	for len(s.open[peer]) > 0 {
 		s.answer(peer, s.open[peer][0].Keys...)
 	}
+}
+
+// flow lets the time pass in which each of the peers sends so many keys, and answers
+// what it has sent by then. It returns who is late.
+func (s *script) flow(keys int, sent map[string]int) []pool.Late[string] {
+	s.wait(time.Duration(keys) * time.Millisecond) // a megabyte a second
+	for _, p := range slices.Sorted(maps.Keys(sent)) {
+		sent[p] += keys
+		for len(s.open[p]) > 0 && len(s.open[p][0].Keys) <= sent[p] {
+			sent[p] -= len(s.open[p][0].Keys)
+			s.answer(p, s.open[p][0].Keys...)
+		}
+		if len(s.open[p]) == 0 {
+			sent[p] = 0
+		}
+	}
+	late := s.pool.Expire(s.now)
+	s.reserve()
+	return late
 }
 
 func (s *script) wait(d time.Duration) { s.now = s.now.Add(d) }
@@ -342,6 +362,83 @@ func TestAPeerThatHasBecomeAHundredTimesSlowerIsLate(t *testing.T) {
 		}
 		if late != c.late {
 			t.Errorf("a peer that is %d times slower than it was: late is %v", c.slower, late)
+		}
+	}
+}
+
+// TestARateThatFallsExcusesNothing: what a peer was asked for while it was fast is late
+// by what was promised then, also when its last answer has shown how slow it is.
+func TestARateThatFallsExcusesNothing(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a", "b")
+	s.want(0, 100_000)
+	start := s.now
+	for sent := map[string]int{"a": 0, "b": 0}; s.now.Before(start.Add(5 * time.Second)); {
+		s.flow(20, sent)
+	}
+	st, _ := s.pool.PeerStats(s.now, "a")
+	if len(s.open["a"]) < 2 {
+		t.Fatalf("%d requests are open, want some", len(s.open["a"]))
+	}
+	head := s.open["a"][0]
+	others := map[string]int{"b": 0}
+	for range 13 {
+		if late := s.flow(50, others); len(late) > 0 {
+			t.Fatalf("%v after %v", late, s.now.Sub(start))
+		}
+	}
+	s.answer("a", head.Keys...)
+	slow, _ := s.pool.PeerStats(s.now, "a")
+	if slow.Rate > st.Rate/2 {
+		t.Fatalf("the rate is %v, it was %v: the delay is too small for this test", slow.Rate, st.Rate)
+	}
+	for s.now.Before(start.Add(9 * time.Second)) {
+		s.pool.Alive(s.now, "a", 4096) // in 50 ms
+		if late := s.flow(50, others); len(late) > 0 {
+			return
+		}
+	}
+	t.Error("a peer at a twelfth of its rate keeps its work")
+}
+
+// TestASilentPeerIsSuspectedAtTheEnd: when little is left and somebody has nothing to
+// do, a peer that has fallen silent loses its work before its deadline, whatever the
+// budget for duplicates allows; but not if nobody else has answered since.
+func TestASilentPeerIsSuspectedAtTheEnd(t *testing.T) {
+	for _, linkFails := range []bool{false, true} {
+		s := newScript(t, pool.Config{Duplicates: 1e-9}, "a", "b", "c")
+		s.want(0, 10_000)
+		for sent := map[string]int{"a": 0, "b": 0, "c": 0}; s.pool.Wanted(blocks) > 0; {
+			s.flow(20, sent)
+		}
+		st, _ := s.pool.PeerStats(s.now, "a")
+		if st.InFlight < 2*64 {
+			t.Fatalf("%d keys are in flight at the peer that falls silent: the budget could move them", st.InFlight)
+		}
+		silent := s.now
+		others := map[string]int{"b": 0, "c": 0}
+		if linkFails {
+			s.answerAll("b")
+			s.answerAll("c")
+			clear(others)
+		}
+		var late []pool.Late[string]
+		for len(late) == 0 && s.now.Sub(silent) < 800*time.Millisecond {
+			late = s.flow(20, others)
+		}
+		if linkFails {
+			if len(late) > 0 {
+				t.Fatalf("%v after %v, when nobody has answered since", late, s.now.Sub(silent))
+			}
+			continue
+		}
+		if len(late) != 1 || late[0].Peer != "a" || late[0].Keys < st.InFlight/2 || late[0].Hopeless {
+			t.Fatalf("%v after %v, want that a has lost its work without blame", late, s.now.Sub(silent))
+		}
+		for range 50 {
+			s.flow(20, others)
+		}
+		if n := s.pool.Len(); n != 0 {
+			t.Fatalf("%d keys are left", n)
 		}
 	}
 }

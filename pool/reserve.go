@@ -253,7 +253,7 @@ func (p *Pool[P, K]) fill(now time.Time, pr *peer[P, K], class Class, maxKeys in
 // open books a request for a peer and sets its deadline.
 func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], class Class, keys []K, slots []uint32, bytes int64) *request[P, K] {
 	p.nextID++
-	r := &request[P, K]{id: p.nextID, peer: pr, class: class, keys: keys, slots: slots, bytes: bytes, sent: now}
+	r := &request[P, K]{id: p.nextID, peer: pr, class: class, keys: keys, slots: slots, bytes: bytes, rate: pr.rate, sent: now}
 	if pr.rate > 0 && !pr.late {
 		r.finish = pr.finishOf(now, bytes, 0)
 		wait := time.Duration(deadlineFactor*float64(r.finish.Sub(now))) + 4*pr.dev
