@@ -87,6 +87,8 @@
 //	'm' "genesis"      → hash(32)
 //	'm' "network"      → name
 //	'm' "plan"         → see encodePlan
+//	'm' "transactions" → number(8) hash(32)                            up to which block 't' is complete
+//	't' hash(8) number(4) → nothing                                      block may have the transaction
 //	'u' name           → value                                        for other rooms
 //
 // TD is big-endian without leading zeros. The head is the last 'c' entry: there

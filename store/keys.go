@@ -19,6 +19,7 @@ const (
 	prefixPlan         = 'p'
 	prefixReceipts     = 'r'
 	prefixSide         = 's'
+	prefixTx           = 't'
 	prefixForeign      = 'u'
 )
 
@@ -30,6 +31,7 @@ const (
 	metaGenesis    = "genesis"
 	metaNetwork    = "network"
 	metaPlan       = "plan"
+	metaTxs        = "transactions"
 )
 
 type hashKey [1 + common.HashLength]byte

@@ -28,6 +28,7 @@ var table = []room{
 	{path: "store"},
 	{path: "swarm", imports: []string{"store"}},
 	{path: "peer", imports: []string{"wire"}},
+	{path: "txindex", imports: []string{"chain", "store"}},
 	{path: "archive", imports: []string{"chain", "store"}},
 	{path: "downloader", imports: []string{"pool", "chain", "store"}},
 	{path: "node", imports: []string{"chain", "downloader", "peer", "pool", "store", "swarm", "wire"}},
