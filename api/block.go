@@ -44,31 +44,6 @@ type blockJSON struct {
 	Uncles       []common.Hash  `json:"uncles"`
 }
 
-// txJSON is a transaction in a block (schema TransactionInfo).
-type txJSON struct {
-	BlockHash   common.Hash       `json:"blockHash"`
-	BlockNumber hexutil.Uint64    `json:"blockNumber"`
-	BlockTime   hexutil.Uint64    `json:"blockTimestamp"`
-	Index       hexutil.Uint64    `json:"transactionIndex"`
-	Hash        common.Hash       `json:"hash"`
-	Type        hexutil.Uint64    `json:"type"`
-	From        common.Address    `json:"from"`
-	To          *common.Address   `json:"to"` // null: it makes a contract
-	Nonce       hexutil.Uint64    `json:"nonce"`
-	Gas         hexutil.Uint64    `json:"gas"`
-	GasPrice    *hexutil.Big      `json:"gasPrice"`
-	FeeCap      *hexutil.Big      `json:"maxFeePerGas,omitempty"`
-	TipCap      *hexutil.Big      `json:"maxPriorityFeePerGas,omitempty"`
-	Value       *hexutil.Big      `json:"value"`
-	Input       hexutil.Bytes     `json:"input"`
-	AccessList  *types.AccessList `json:"accessList,omitempty"`
-	ChainID     *hexutil.Big      `json:"chainId,omitempty"`
-	V           *hexutil.Big      `json:"v"`
-	R           *hexutil.Big      `json:"r"`
-	S           *hexutil.Big      `json:"s"`
-	YParity     *hexutil.Uint64   `json:"yParity,omitempty"`
-}
-
 // errOldFormat: the interface has no shape for the blocks of 2014, whose headers lack
 // half of the fields and whose nonces are four times as long.
 var errOldFormat = errors.New("a block in the format of 2014 has no shape in this interface: debug_getRawBlock has its bytes")
@@ -121,39 +96,6 @@ func shapeUncle(h *types.Header) *blockJSON {
 		headerJSON: shapeHeader(h, h.Hash(), nil), Size: hexutil.Uint64(types.NewBlockWithHeader(h).Size()),
 		Transactions: []any{}, Uncles: []common.Hash{},
 	}
-}
-
-// shapeTx shapes a transaction of a block, with who has signed it.
-func shapeTx(b *types.Block, i int, signer types.Signer) (*txJSON, error) {
-	tx := b.Transactions()[i]
-	from, err := types.Sender(signer, tx)
-	if err != nil {
-		return nil, fmt.Errorf("api: transaction %d of block %d: %w", i, b.NumberU64(), err)
-	}
-	v, r, s := tx.RawSignatureValues()
-	out := &txJSON{
-		BlockHash: b.Hash(), BlockNumber: hexutil.Uint64(b.NumberU64()), BlockTime: hexutil.Uint64(b.Time()), Index: hexutil.Uint64(i),
-		Hash: tx.Hash(), Type: hexutil.Uint64(tx.Type()), From: from, To: tx.To(), Nonce: hexutil.Uint64(tx.Nonce()),
-		Gas: hexutil.Uint64(tx.Gas()), GasPrice: (*hexutil.Big)(tx.GasPrice()), Value: (*hexutil.Big)(tx.Value()), Input: tx.Data(),
-		V: (*hexutil.Big)(v), R: (*hexutil.Big)(r), S: (*hexutil.Big)(s),
-	}
-	if id := tx.ChainId(); id.Sign() > 0 {
-		out.ChainID = (*hexutil.Big)(id)
-	}
-	if tx.Type() != types.LegacyTxType {
-		list, parity := tx.AccessList(), hexutil.Uint64(v.Uint64())
-		out.AccessList, out.YParity = &list, &parity
-	}
-	if tx.Type() == types.DynamicFeeTxType {
-		out.FeeCap, out.TipCap = (*hexutil.Big)(tx.GasFeeCap()), (*hexutil.Big)(tx.GasTipCap())
-		// In a block, the price is what was paid.
-		price := new(big.Int).Add(tx.GasTipCap(), b.BaseFee())
-		if price.Cmp(tx.GasFeeCap()) > 0 {
-			price = tx.GasFeeCap()
-		}
-		out.GasPrice = (*hexutil.Big)(price)
-	}
-	return out, nil
 }
 
 // null is the answer for what is not there.

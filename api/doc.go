@@ -15,9 +15,8 @@
 // answers have the shapes of the execution-apis specification. Beside them are
 // /metrics, /healthz and /readyz.
 //
-// Transactions are found by their place in a block and not by their hash: that would
-// take an index of 30 bytes for each of them, which nobody needs to whom blocks are
-// served.
+// Transactions are found by their hash if the server is given an index of them
+// (package txindex), receipts and logs where the store has receipts.
 //
 // The package reads: it is given events and looks into the store, and has no way to
 // change anything. It prints nothing, and knows nothing of commands and flags.

@@ -17,7 +17,8 @@ import (
 
 // ethAPI is the namespace eth, as far as it needs no state: blocks, transactions in
 // them, and how the sync goes. It answers from the canonical chain; a block that is
-// asked for by its hash may be off it. What is not there is null.
+// asked for by its hash may be off it. What is not there is null; receipts and logs that
+// should be there and are not are an error.
 type ethAPI struct {
 	s      *Server
 	signer types.Signer
@@ -81,6 +82,15 @@ func (s *Server) resolve(n rpc.BlockNumber) (common.Hash, bool, error) {
 		return h, false, nil
 	}
 	return h, err == nil, err
+}
+
+// named is resolve for what may be a hash too, which need not be that of a block.
+func (s *Server) named(which rpc.BlockNumberOrHash) (common.Hash, bool, error) {
+	if n, ok := which.Number(); ok {
+		return s.resolve(n)
+	}
+	h, ok := which.Hash()
+	return h, ok, nil
 }
 
 // raw returns the bytes of a block that is linked, and its total difficulty; nil if
@@ -186,23 +196,4 @@ func uncle(b *types.Block, i hexutil.Uint, err error) (any, error) {
 		return null, err
 	}
 	return shapeUncle(b.Uncles()[i]), nil
-}
-
-// GetTransactionByBlockNumberAndIndex is eth_getTransactionByBlockNumberAndIndex.
-func (a ethAPI) GetTransactionByBlockNumberAndIndex(_ context.Context, n rpc.BlockNumber, i hexutil.Uint) (any, error) {
-	b, _, err := a.s.find(n)
-	return a.transaction(b, i, err)
-}
-
-// GetTransactionByBlockHashAndIndex is eth_getTransactionByBlockHashAndIndex.
-func (a ethAPI) GetTransactionByBlockHashAndIndex(_ context.Context, h common.Hash, i hexutil.Uint) (any, error) {
-	b, _, err := a.s.block(h)
-	return a.transaction(b, i, err)
-}
-
-func (a ethAPI) transaction(b *types.Block, i hexutil.Uint, err error) (any, error) {
-	if err != nil || b == nil || uint64(i) >= uint64(len(b.Transactions())) {
-		return null, err
-	}
-	return shapeTx(b, int(i), a.signer)
 }

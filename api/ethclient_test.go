@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"math/big"
 	"net"
 	"net/http"
@@ -38,10 +39,11 @@ import (
 // library stands for a store that holds a run of real blocks.
 type library struct {
 	shelf
-	mu     sync.Mutex
-	blocks []*chain.Block
-	at     map[common.Hash]int
-	head   int
+	mu       sync.Mutex
+	blocks   []*chain.Block
+	receipts map[common.Hash][]byte // by their root
+	at       map[common.Hash]int
+	head     int
 }
 
 // td is what a block of the library is said to have.
@@ -89,6 +91,44 @@ func (l *library) AppendAncestors(dst []common.Hash, h common.Hash, max int) ([]
 	return dst, nil
 }
 
+func (l *library) CanonicalHashes(from, to uint64) iter.Seq2[common.Hash, error] {
+	return func(yield func(common.Hash, error) bool) {
+		for n := from; n <= to; n++ {
+			h, err := l.Canonical(n)
+			if err != nil || !yield(h, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (l *library) AppendContent(dst []byte, k store.Kind, h common.Hash) ([]byte, error) {
+	raw, ok := l.receipts[h]
+	if k != store.Receipts || !ok {
+		return dst, store.ErrNotFound
+	}
+	return append(dst, raw...), nil
+}
+
+// Find implements api.Transactions, without an index.
+func (l *library) Find(tx common.Hash) (block common.Hash, at int, ok bool, err error) {
+	for _, b := range l.blocks[:l.head+1] {
+		i := 0
+		for leaf, err := range b.Transactions() {
+			if err != nil {
+				return block, 0, false, err
+			}
+			if chain.Keccak256(leaf) == tx {
+				return b.Hash, i, true, nil
+			}
+			i++
+		}
+	}
+	return block, 0, false, nil
+}
+
+func (l *library) Reached() uint64 { return l.Head().Number }
+
 // sepolia reads an archive of Sepolia that comes with the source of go-ethereum.
 func sepolia(t *testing.T, name string) *library {
 	t.Helper()
@@ -96,12 +136,12 @@ func sepolia(t *testing.T, name string) *library {
 	if err != nil {
 		t.Skip("the source of go-ethereum is absent, and with it the blocks of Sepolia")
 	}
-	r, err := archive.Open(filepath.Join(strings.TrimSpace(string(dir)), "core/rawdb/eradb/testdata", name), chain.Sepolia, archive.Options{})
+	r, err := archive.Open(filepath.Join(strings.TrimSpace(string(dir)), "core/rawdb/eradb/testdata", name), chain.Sepolia, archive.Options{Receipts: true})
 	if err != nil {
 		t.Skip("the blocks of Sepolia are absent: ", err)
 	}
 	defer r.Close()
-	l := &library{at: map[common.Hash]int{}}
+	l := &library{at: map[common.Hash]int{}, receipts: map[common.Hash][]byte{}}
 	for {
 		b, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -112,6 +152,7 @@ func sepolia(t *testing.T, name string) *library {
 		}
 		l.at[b.Hash] = len(l.blocks)
 		l.blocks = append(l.blocks, b.Block)
+		l.receipts[b.ReceiptRoot] = b.Receipts
 	}
 	l.head = len(l.blocks) - 1
 	return l

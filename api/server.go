@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net"
 	"os"
@@ -22,12 +23,14 @@ import (
 
 // Config says what a server answers from. It must not be changed after NewServer.
 type Config struct {
-	Network   *chain.Network
-	Store     Store
-	Node      Peering
-	Listening bool     // the node takes connections
-	Tracker   *Tracker // of the node
-	Client    string   // name and version of the program
+	Network *chain.Network
+	Store   Store
+	// Transactions is nil if they are not found by their hash.
+	Transactions Transactions
+	Node         Peering
+	Listening    bool     // the node takes connections
+	Tracker      *Tracker // of the node
+	Client       string   // name and version of the program
 	// Logger is silent if nil.
 	Logger *slog.Logger
 }
@@ -41,7 +44,9 @@ type Store interface {
 	Plan() (store.Plan, bool)
 	Canonical(n uint64) (common.Hash, error)
 	Linked(h common.Hash) (store.Link, bool, error)
+	CanonicalHashes(from, to uint64) iter.Seq2[common.Hash, error]
 	AppendRaw(dst []byte, h common.Hash) ([]byte, error)
+	AppendContent(dst []byte, kind store.Kind, h common.Hash) ([]byte, error)
 	AppendAncestors(dst []common.Hash, h common.Hash, max int) ([]common.Hash, error)
 }
 
@@ -83,11 +88,12 @@ type Server struct {
 	public *rpc.Server // for everybody else
 
 	subscribers chan struct{} // one slot for each
+	searches    chan struct{} // one slot for each search for logs
 }
 
 // NewServer returns a server that does not listen yet.
 func NewServer(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, began: time.Now(), own: rpc.NewServer(), public: rpc.NewServer(), subscribers: make(chan struct{}, maxSubscriptions)}
+	s := &Server{cfg: cfg, began: time.Now(), own: rpc.NewServer(), public: rpc.NewServer(), subscribers: make(chan struct{}, maxSubscriptions), searches: make(chan struct{}, maxLogSearches)}
 	if s.cfg.Logger == nil {
 		s.cfg.Logger = slog.New(slog.DiscardHandler)
 	}

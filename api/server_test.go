@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"iter"
 	"net"
 	"os"
 	"path/filepath"
@@ -40,6 +41,12 @@ func (shelf) Linked(common.Hash) (store.Link, bool, error)        { return store
 func (shelf) AppendRaw(dst []byte, _ common.Hash) ([]byte, error) { return dst, store.ErrNotFound }
 func (shelf) AppendAncestors(dst []common.Hash, _ common.Hash, _ int) ([]common.Hash, error) {
 	return dst, store.ErrNotFound
+}
+func (shelf) AppendContent(dst []byte, _ store.Kind, _ common.Hash) ([]byte, error) {
+	return dst, store.ErrNotFound
+}
+func (shelf) CanonicalHashes(uint64, uint64) iter.Seq2[common.Hash, error] {
+	return func(func(common.Hash, error) bool) {}
 }
 func (shelf) Plan() (store.Plan, bool) {
 	return store.Plan{Head: common.Hash{20}, Number: 20, Len: 5}, true
