@@ -13,6 +13,7 @@ import (
 // httpOptions are the flags about who may ask a node over HTTP.
 type httpOptions struct {
 	addr     string
+	txIndex  bool // transactions are found by their hash
 	who      api.HTTPConfig
 	listener net.Listener // from listen on; nil: nobody may ask
 }
@@ -25,6 +26,8 @@ func (o *httpOptions) add(cmd *cobra.Command) {
 		"`name` under which the server may be called, beyond addresses and localhost; * is any")
 	f.StringSliceVar(&o.who.Origins, "http-origin", nil,
 		"`origin` of web pages that may ask, such as https://example.org; * is any")
+	f.BoolVar(&o.txIndex, "tx-index", false,
+		"find transactions by their hash; it reads every block once, and takes some 14 bytes of disk for each transaction")
 }
 
 // check refuses what is no address. One without a host is this machine's own: to let

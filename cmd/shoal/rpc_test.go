@@ -5,18 +5,38 @@ import (
 	"errors"
 	"io"
 	"math/big"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum"
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/rlp"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/shoalnet/shoal/archive"
 	"github.com/shoalnet/shoal/chain"
 )
+
+// webAddress returns where a node answers over HTTP.
+func webAddress(t *testing.T, p *process) string {
+	t.Helper()
+	return p.await(t, `answering on (http://\S+)`)
+}
+
+// dialNode connects to a node over a WebSocket.
+func dialNode(t *testing.T, p *process) *ethclient.Client {
+	t.Helper()
+	c, err := ethclient.DialContext(t.Context(), strings.Replace(webAddress(t, p), "http", "ws", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
 
 // TestEthclientAndTheArchive: the real binary serves the real blocks of Sepolia to
 // go-ethereum's own client: each of them equals what is in the archive, to the byte.
@@ -28,28 +48,14 @@ func TestEthclientAndTheArchive(t *testing.T) {
 	}
 	dir := t.TempDir()
 	shoal(t, "import", "--datadir", dir+"/a", sepoliaFile())
-	web := regexp.MustCompile(`answering on (http://\S+)`)
-	dial := func(p *process) *ethclient.Client {
-		t.Helper()
-		found := p.all.await(web)
-		if found == nil {
-			t.Fatalf("it does not say where it answers:\n%s", p.all)
-		}
-		c, err := ethclient.DialContext(t.Context(), strings.Replace(found[1], "http", "ws", 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		return c
-	}
 	a, addr := startNode(t, "--datadir", dir+"/a", "--listen", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
 	b, _ := startNode(t, "--datadir", dir+"/b", "--network", "sepolia", "--listen", "127.0.0.1:0", "--http-addr", ":0", "--peer", addr)
 	heads := make(chan *types.Header, 10_000)
-	second := dial(b)
+	second := dialNode(t, b)
 	if _, err := second.SubscribeNewHead(t.Context(), heads); err != nil {
 		t.Fatal(err)
 	}
-	c := dial(a)
+	c := dialNode(t, a)
 	r, err := archive.Open(sepoliaFile(), chain.Sepolia, archive.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -106,4 +112,41 @@ func TestEthclientAndTheArchive(t *testing.T) {
 	a.exits(t, exitOK)
 	b.interrupt(t)
 	b.exits(t, exitOK)
+}
+
+// TestReceiptsOverRPC: transactions of all types are found by their hash on the real
+// binary, and receipts and logs are those of the archive with all that follows from them.
+func TestReceiptsOverRPC(t *testing.T) {
+	t.Parallel()
+	p, blocks := serveSigned(t)
+	c := dialNode(t, p)
+	amounts := cmp.Comparer(func(a, b *big.Int) bool { return a == b || a != nil && b != nil && a.Cmp(b) == 0 })
+	var logs []types.Log
+	for _, want := range blocks {
+		got, err := c.BlockByNumber(t.Context(), want.block.Number())
+		if err != nil || got.Hash() != want.block.Hash() {
+			t.Fatalf("block %d: %v", want.block.Number(), err)
+		}
+		for i, tx := range want.block.Transactions() {
+			got, _, err := c.TransactionByHash(t.Context(), tx.Hash())
+			if err != nil || got.Hash() != tx.Hash() {
+				t.Errorf("transaction %d of block %d: %v", i, want.block.Number(), err)
+			}
+			receipt, err := c.TransactionReceipt(t.Context(), tx.Hash())
+			if diff := cmp.Diff(want.receipts[i], receipt, amounts, cmpopts.EquateEmpty()); diff != "" || err != nil {
+				t.Errorf("receipt %d of block %d: %v (-want +got)\n%s", i, want.block.Number(), err, diff)
+			}
+			for _, l := range want.receipts[i].Logs {
+				if len(l.Topics) == 2 && l.Topics[1] == (common.Hash{1}) {
+					logs = append(logs, *l)
+				}
+			}
+		}
+	}
+	got, err := c.FilterLogs(t.Context(), ethereum.FilterQuery{FromBlock: new(big.Int), Topics: [][]common.Hash{nil, {{1}}}})
+	if diff := cmp.Diff(logs, got); diff != "" || err != nil || len(logs) == 0 {
+		t.Errorf("%d logs: %v (-want +got)\n%s", len(logs), err, diff)
+	}
+	p.interrupt(t)
+	p.exits(t, exitOK)
 }

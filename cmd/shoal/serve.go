@@ -6,6 +6,7 @@ import (
 
 	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/node"
+	"github.com/shoalnet/shoal/txindex"
 )
 
 // runNode runs a node, shows its events, and answers who asks what it is doing: over
@@ -19,17 +20,30 @@ func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string, web *
 		}
 		return err
 	}
-	s, err := api.NewServer(api.Config{
+	ask := api.Config{
 		Network: cfg.Network, Store: cfg.Store, Node: n, Listening: cfg.Listener != nil,
 		Tracker: w.tracker, Client: cfg.Client, Logger: cfg.Logger,
-	})
-	if err != nil {
-		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
+	if web.txIndex {
+		index, err := txindex.New(cfg.Network, cfg.Store)
+		if err != nil {
+			return err
+		}
+		ask.Transactions, w.moved = index, index.Poke
+		wg.Go(func() {
+			if err := index.Run(ctx); err != nil {
+				w.ui.Error("transactions of new blocks are not found any more", "err", err)
+			}
+		})
+	}
+	s, err := api.NewServer(ask)
+	if err != nil {
+		return err
+	}
 	if socket, err := api.ListenSocket(dir); err != nil {
 		w.ui.Warn("\"shoal status\" and \"shoal peers\" cannot ask this node", "err", err)
 	} else {

@@ -28,6 +28,7 @@ type watcher struct {
 	mu      sync.Mutex
 	tracker *api.Tracker
 	up      func() // called when the node can be asked; nil: nothing is
+	moved   func() // called when the head has moved; nil: nothing is
 
 	bar  *bar                      // while a chain is being fetched, on a terminal
 	line time.Time                 // when a line about it was last logged
@@ -142,6 +143,9 @@ func (w *watcher) event(e any) {
 		w.endBar()
 		w.ui.Warn("chain given up", "head", e.Head, "why", e.Why)
 	case downloader.HeadMoved:
+		if w.moved != nil {
+			w.moved()
+		}
 		if e.Reorged {
 			w.ui.Info("reorg", "from", e.Old.Number, "to", e.New.Number, "ancestor", e.Ancestor)
 		}
