@@ -25,8 +25,11 @@ type Peer interface {
 	GetContent(id uint64, kind store.Kind, addrs []common.Hash)
 	// GetHashes asks for up to max ancestors of a block, its parent first.
 	GetHashes(start common.Hash, max int)
-	// Announce sends a block that was not asked for.
+	// Announce sends a block that was not asked for. It is called only if the claim does
+	// not say Content.
 	Announce(raw []byte)
+	// TellHead says which chain we have now. It is called only if the claim says Content.
+	TellHead(now Claim)
 	// Received returns how many bytes have come from the peer so far.
 	Received() uint64
 	// Drop ends the connection because of what the peer did.
@@ -57,7 +60,8 @@ type Store interface {
 type Claim struct {
 	TD   uint256.Int // total difficulty of the head
 	Head common.Hash
-	// Content: it exchanges content other than blocks by address.
+	// Content: it exchanges content other than blocks by address, and is told of a new
+	// head by its hash.
 	Content bool
 }
 

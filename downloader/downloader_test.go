@@ -9,6 +9,7 @@ import (
 
 	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/internal/testbed"
+	"github.com/shoalnet/shoal/store"
 )
 
 const ms = time.Millisecond
@@ -292,6 +293,84 @@ func TestAnAnnouncedBlockIsTaken(t *testing.T) {
 		}
 		if !slices.Equal(b.told, []common.Hash{head.Hash}) {
 			t.Errorf("the other peer was told of %x", b.told)
+		}
+	})
+}
+
+// TestANewHeadIsFetchedOnce: a head that is told by its hash, by several, travels once,
+// and is told on to those that do not have it.
+func TestANewHeadIsFetchedOnce(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 50)
+	longer := testbed.Grow(t, c, 50, 1, 0, 5)
+	inBubble(t, func(t *testing.T, w *world) {
+		actors := map[string]*actor{}
+		for _, name := range []string{"a", "b", "lags"} {
+			claim := downloader.Claim{TD: c.TD, Head: c.Head().Hash, Content: true}
+			actors[name] = w.join(&actor{name: name, chain: c, claim: claim, delay: 5 * ms})
+		}
+		w.settled(c)
+		now := downloader.Claim{TD: longer.TD, Head: longer.Head().Hash}
+		for _, name := range []string{"a", "b"} {
+			actors[name].chain = longer
+			w.down.Claims(w.ctx, actors[name], now)
+		}
+		w.settled(longer)
+		w.once()
+		for _, b := range longer.Blocks[51:] {
+			if n := w.served[b.Hash]; n != 1 {
+				t.Errorf("block %d was fetched %d times", b.Number, n)
+			}
+		}
+		for name, a := range actors {
+			if told := slices.Contains(a.told, now.Head); told != (name == "lags") {
+				t.Errorf("%s was told of the new head: %v", name, told)
+			}
+		}
+	})
+}
+
+// TestAHeadThatMovesByItself: what another part of the program has added is told.
+func TestAHeadThatMovesByItself(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 50)
+	longer := testbed.Grow(t, c, 50, 1, 0, 1)
+	inBubble(t, func(t *testing.T, w *world) {
+		a := w.join(&actor{name: "a", chain: c, claim: downloader.Claim{TD: c.TD, Head: c.Head().Hash, Content: true}})
+		old := w.join(&actor{name: "of 2014", chain: c})
+		w.settled(c)
+		b := longer.Head()
+		if _, err := w.store.Put([]store.Record{{Hash: b.Hash, Number: b.Number, Raw: b.Raw()}}); err != nil {
+			t.Fatal(err)
+		}
+		move, err := w.store.Link([]store.Link{{Hash: b.Hash, Parent: b.Parent, Number: b.Number, TD: longer.TD}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.down.HeadMoved(w.ctx, move)
+		w.settled(longer)
+		for _, x := range []*actor{a, old} {
+			if !slices.Equal(x.told, []common.Hash{b.Hash}) {
+				t.Errorf("%s was told of %x", x.name, x.told)
+			}
+		}
+	})
+}
+
+// TestAShiftingClaim: who claims another head before anybody could see the last one holds
+// nobody up.
+func TestAShiftingClaim(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 200)
+	inBubble(t, func(t *testing.T, w *world) {
+		claim := downloader.Claim{TD: c.TD, Head: common.Hash{1}, Content: true}
+		claim.TD.AddUint64(&claim.TD, 1000)
+		shifty := w.join(&actor{name: "shifty", chain: c, claim: claim, delay: 10 * time.Hour})
+		w.join(&actor{name: "honest", chain: c, delay: 5 * ms})
+		for i := byte(2); w.store.Head().Hash != c.Head().Hash; i++ {
+			if i == 20 {
+				t.Fatal("the honest chain is not here after 6 seconds\n" + w.story())
+			}
+			claim.Head = common.Hash{i}
+			w.down.Claims(w.ctx, shifty, claim)
+			time.Sleep(300 * ms)
 		}
 	})
 }

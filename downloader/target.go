@@ -64,8 +64,14 @@ func (l *loop) aim() error {
 			return nil
 		}
 		if p.ask.id == 0 || p.ask.head != p.claim.Head {
+			// Who changes its claim again and again has no more time than others.
+			ask := headAsk{at: l.now, deadline: l.now.Add(headTimeout), received: p.Received()}
+			if p.ask.id != 0 {
+				ask = p.ask
+			}
 			l.nextAsk++
-			p.ask = headAsk{l.nextAsk, p.claim.Head, l.now, l.now.Add(headTimeout), p.Received()}
+			ask.id, ask.head = l.nextAsk, p.claim.Head
+			p.ask = ask
 			p.GetBlocks(p.ask.id, []common.Hash{p.claim.Head})
 		}
 		if l.aiming == nil {
@@ -190,11 +196,15 @@ func (l *loop) settled(head store.Head, unproven int) error {
 		if p.sent == head.Hash || p.claim.Head == head.Hash || p.claim.TD.Gt(&head.TD) {
 			continue
 		}
+		p.sent = head.Hash
+		if p.claim.Content {
+			p.TellHead(Claim{TD: head.TD, Head: head.Hash})
+			continue
+		}
 		raw, err := l.store.AppendRaw(nil, head.Hash)
 		if err != nil {
 			return err
 		}
-		p.sent = head.Hash
 		p.Announce(raw)
 	}
 	l.emit(l.picture())

@@ -260,6 +260,12 @@ func (a *actor) Announce(raw []byte) {
 	a.mu.Unlock()
 }
 
+func (a *actor) TellHead(now downloader.Claim) {
+	a.mu.Lock()
+	a.told = append(a.told, now.Head)
+	a.mu.Unlock()
+}
+
 func (a *actor) Received() uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()

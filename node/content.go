@@ -34,7 +34,17 @@ func (n *Node) exchange() *peer.Exchange {
 				ID: a.ID, Kind: store.Kind(a.Kind), Items: items, Absent: a.Absent, At: a.At,
 			})
 		},
+		Head: func(ctx context.Context, s *peer.Session, now peer.Status) {
+			if s.Hello().Caps.Has(wire.CapChain) { // else it has not joined
+				n.down.Claims(ctx, remote{s}, downloader.Claim{TD: now.TD, Head: now.Head})
+			}
+		},
 	}
+}
+
+// TellHead implements downloader.Peer.
+func (r remote) TellHead(now downloader.Claim) {
+	r.Session.TellHead(peer.Status{TD: now.TD, Head: now.Head})
 }
 
 // GetContent implements downloader.Peer.

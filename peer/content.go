@@ -19,6 +19,9 @@ type Exchange struct {
 	// Answer is called with the answer to a [Session.GetContent], as the methods
 	// of [Handler] are: by the session's reader, which waits for it.
 	Answer func(ctx context.Context, s *Session, a ContentAnswer)
+	// Head is called in the same way when the other side says which chain it has now; nil:
+	// nobody is told.
+	Head func(ctx context.Context, s *Session, now Status)
 }
 
 // Kind is one kind of content.
@@ -86,6 +89,18 @@ func (s *Session) GetContent(id uint64, kind wire.ContentKind, addrs []common.Ha
 	s.mu.Lock()
 	s.mu.contentRequests = append(s.mu.contentRequests, r)
 	s.mu.ours = append(s.mu.ours, wire.GetContent{Kind: kind, HashList: list})
+	s.mu.Unlock()
+	s.poke()
+}
+
+// TellHead tells the other side which chain we have now. If it has not been sent yet, it
+// takes the place of what was to be told before. It panics unless [Session.Exchanges].
+func (s *Session) TellHead(now Status) {
+	if !s.Exchanges() {
+		panic(fmt.Sprintf("peer: telling %v of a head, which it would not understand", s.RemoteAddr()))
+	}
+	s.mu.Lock()
+	s.mu.head = wire.Head{TD: now.TD, Hash: now.Head}
 	s.mu.Unlock()
 	s.poke()
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/wire"
@@ -140,6 +142,9 @@ func toyExchange(l *listener, source ContentSource) *Exchange {
 			}
 			l.note(ctx, s, nil, "%s", text)
 		},
+		Head: func(ctx context.Context, s *Session, now Status) {
+			l.note(ctx, s, nil, "head %x… with %v", now.Head[:2], &now.TD)
+		},
 	}
 }
 
@@ -178,6 +183,18 @@ func TestAskContent(t *testing.T) {
 		p.expectHeard("content 7, chunk: 1 3; absent: 2", "content 8, chunk: 5 5", "content 9, chunk: 6",
 			"content 10, chunk:; absent: 7 8", "content 11, chunk:; absent: 9 10")
 		p.expectSilence(15*time.Second - 1)
+	})
+}
+
+// TestHeads: a head is told, and heard.
+func TestHeads(t *testing.T) {
+	exchanging(t, nil, func(p *other) {
+		head := func(n byte) wire.Head { return wire.Head{TD: *uint256.NewInt(uint64(n)), Hash: common.Hash{n}} }
+		p.send(head(1), head(2))
+		p.expectHeard("head 0100… with 1", "head 0200… with 2")
+		p.session.TellHead(Status{TD: head(9).TD, Head: head(9).Hash})
+		p.expect("Head 0900… with 9")
+		p.expectSilence(10 * time.Second)
 	})
 }
 
@@ -360,7 +377,7 @@ func TestNoExchange(t *testing.T) {
 			}
 			sc.tell(t, func(p *other) {
 				begin(p)
-				p.send(getThings(2, 4), wire.GetPeers{})
+				p.send(getThings(2, 4), wire.Head{Hash: common.Hash{1}}, wire.GetPeers{})
 				p.expect("Peers")
 				func() {
 					defer func() {
@@ -369,6 +386,14 @@ func TestNoExchange(t *testing.T) {
 						}
 					}()
 					p.session.GetContent(1, wire.ContentChunk, thingAddrs(1))
+				}()
+				func() {
+					defer func() {
+						if recover() == nil {
+							p.Error("it may be told of a head")
+						}
+					}()
+					p.session.TellHead(Status{})
 				}()
 				p.expectSilence(10 * time.Second)
 				p.send(things(1))
@@ -397,8 +422,11 @@ func TestExchangeUnnoticed(t *testing.T) {
 	for _, name := range names {
 		name = strings.TrimSuffix(filepath.Base(name), ".bin")
 		stream, _ := recorded(t, name)
-		var sent [2][]byte
+		// By kind, since answers with hashes go before others that wait: when they do,
+		// only the moment says.
+		var sent [2]map[wire.ID]string
 		for i := range sent {
+			sent[i] = make(map[wire.ID]string)
 			cfg := testConfig(ourNode, c, new(counter))
 			cfg.Genesis = c.genesis
 			cfg.Status = func() Status { return Status{Head: c.head} }
@@ -418,11 +446,11 @@ func TestExchangeUnnoticed(t *testing.T) {
 					h.Caps &^= wire.CapContent
 					m = h
 				}
-				sent[i] = wire.AppendFrame(sent[i], m)
+				sent[i][m.ID()] += string(wire.AppendFrame(nil, m))
 			}
 		}
-		if !bytes.Equal(sent[0], sent[1]) || len(sent[0]) == 0 {
-			t.Errorf("%s: %d bytes without the exchange, %d others with it", name, len(sent[0]), len(sent[1]))
+		if !maps.Equal(sent[0], sent[1]) || len(sent[0]) == 0 {
+			t.Errorf("%s: what is sent with the exchange is not what is sent without", name)
 		}
 	}
 }

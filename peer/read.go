@@ -62,6 +62,10 @@ func (s *Session) receive(ctx context.Context, m wire.Message) error {
 		s.poke()
 	case wire.GetPeers, wire.GetTransactions:
 		return s.put(m)
+	case wire.Head:
+		if s.Exchanges() && s.cfg.Exchange.Head != nil { // else it is as any message that nobody knows
+			s.cfg.Exchange.Head(ctx, s, Status{TD: m.TD, Head: m.Hash})
+		}
 	case wire.Peers:
 		s.mu.Lock()
 		asked := s.mu.peersAsked

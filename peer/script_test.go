@@ -237,6 +237,8 @@ func show(m wire.Message) string {
 			hs = append(hs, h)
 		}
 		text += showHashes(hs)
+	case wire.Head:
+		text += fmt.Sprintf(" %x… with %v", m.Hash[:2], &m.TD)
 	case wire.GetContent:
 		text += fmt.Sprintf(" %v:%s", m.Kind, showThings(slices.Collect(m.All())))
 	case wire.Content:

@@ -51,7 +51,8 @@ type Session struct {
 		serveBytes   int
 		asked        asked
 		hashRequests []hashRequest
-		peersAsked   bool // a GetPeers has not been answered
+		peersAsked   bool         // a GetPeers has not been answered
+		head         wire.Message // a Head that is to be sent; nil: there is none
 
 		contentRequests []contentRequest // not yet answered, oldest first
 	}

@@ -122,6 +122,11 @@ func (s *Session) next() (wire.Message, bool, error) {
 		s.mu.Unlock()
 		return m, true, nil
 	}
+	if m := s.mu.head; m != nil {
+		s.mu.head = nil
+		s.mu.Unlock()
+		return m, true, nil
+	}
 	if s.serving == nil && len(s.mu.serve) > 0 {
 		s.serving = s.mu.serve[0]
 		s.mu.serve = s.mu.serve[1:]

@@ -3,6 +3,8 @@ package wire
 import (
 	"slices"
 	"testing"
+
+	"github.com/holiman/uint256"
 )
 
 // The chunk that holds the bytes "foo", under the address that Swarm's own tools
@@ -46,6 +48,8 @@ var contentVectors = []struct {
 	{"Content, not held", "22400891 00000004 c3 21 01 80", Content{ContentChunk, payloads("")}},
 	{"Content, none of the kind", "22400891 00000003 c2 21 01", Content{Kind: ContentChunk}},
 	{"Content, receipts", "22400891 00000005 c4 21 02 81c0", Content{ContentReceipts, payloads("c0")}},
+	{"Head", "22400891 00000026 e5 22 8203e8 a0" + hexG, Head{*uint256.NewInt(1000), hashG}},
+	{"Head, of nothing", "22400891 00000024 e3 22 80 a0" + hexG, Head{Hash: hashG}},
 	{"Content, a small byte", "22400891 00000005 c4 21 81c8 7f", Content{200, payloads("7f")}},
 }
 

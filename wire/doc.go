@@ -42,8 +42,9 @@
 //	0x19  GetBlocks        hashes                 who is behind        Blocks
 //	0x20  GetContent       kind, addresses        who misses some      Content
 //	0x21  Content          kind, payloads         who was asked        -
+//	0x22  Head             TD, hash               either, unasked      -
 //
-// The last two are an extension that protocol 30 did not have. They go only
+// The last three are an extension that protocol 30 did not have. They go only
 // between peers that have both announced it by a bit in Hello that the clients of
 // 2014 ignore; docs/content-exchange.md describes them byte by byte.
 //

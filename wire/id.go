@@ -10,7 +10,7 @@ const Version = 30
 // ID is the number of a message, the first item of its payload (section 2).
 type ID uint64
 
-// The messages of protocol 30, and the two of the content exchange.
+// The messages of protocol 30, and the three of the content exchange.
 const (
 	IDHello           ID = 0x00
 	IDDisconnect      ID = 0x01
@@ -28,6 +28,7 @@ const (
 	IDGetBlocks       ID = 0x19
 	IDGetContent      ID = 0x20 // only to peers with CapContent
 	IDContent         ID = 0x21 // only to peers with CapContent
+	IDHead            ID = 0x22 // only to peers with CapContent
 )
 
 // String returns the name of the message, or the number in hexadecimal if the
@@ -66,6 +67,8 @@ func (id ID) String() string {
 		return "GetContent"
 	case IDContent:
 		return "Content"
+	case IDHead:
+		return "Head"
 	}
 	return fmt.Sprintf("message 0x%02x", uint64(id))
 }

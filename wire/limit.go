@@ -88,6 +88,9 @@ const (
 	// List header of four bytes, id, kind of up to two bytes, addresses.
 	getContentBytes = 4 + 1 + 2 + MaxContent*hashItem
 
+	// List header, id, a number of 256 bits and a hash.
+	headBytes = 2 + 1 + wordItem + hashItem
+
 	// What nobody should send, and we read only to throw away. Big enough for
 	// the dead GetChain, 256 hashes, with some air.
 	unknownBytes = 64 << 10
@@ -125,6 +128,8 @@ func LimitOf(id ID) Limit {
 		return GetContent{}.Limit()
 	case IDContent:
 		return Content{}.Limit()
+	case IDHead:
+		return Head{}.Limit()
 	}
 	return Unknown{}.Limit()
 }

@@ -8,7 +8,7 @@ import (
 // Message is one message of the protocol. The set is closed: [Hello],
 // [Disconnect], [Ping], [Pong], [GetPeers], [Peers], [Transactions], [Blocks],
 // [GetTransactions], [GetBlockHashes], [BlockHashes], [GetBlocks], [GetContent],
-// [Content] and [Unknown], all as values, not pointers. [Parse] and [Reader.Next]
+// [Content], [Head] and [Unknown], all as values, not pointers. [Parse] and [Reader.Next]
 // return no others.
 type Message interface {
 	// ID returns the number that the message begins with.

@@ -60,6 +60,12 @@ func Parse(payload []byte) (Message, error) {
 		return parseGetContent(&d, items)
 	case IDContent:
 		return parseContent(&d, items)
+	case IDHead:
+		m, err := parseHeadMessage(&d, items)
+		if err != nil {
+			return nil, err
+		}
+		return m, nil
 	}
 	return Unknown{Kind: d.kind, Items: d.rest}, nil
 }
