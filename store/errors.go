@@ -34,6 +34,11 @@ var (
 	ErrNotExist = errors.New("store: no store in this directory")
 )
 
+// NoRoom reports whether an error is of a disk that is full, and the store is none the
+// worse for it: what was refused may be tried again when there is room. After trouble
+// with the index it is not so; then the error is [ErrFailed].
+func NoRoom(err error) bool { return vfs.IsNoSpaceError(err) && !errors.Is(err, ErrFailed) }
+
 // remedy tells a person what to do about a disk that does not take what is written.
 func remedy(err error) string {
 	if vfs.IsNoSpaceError(err) {

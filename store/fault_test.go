@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/shoalnet/shoal/internal/faultfs"
 )
@@ -120,6 +121,30 @@ func TestF10WriteErrors(t *testing.T) {
 
 // TestF10SyncErrors: one sync fails, and nobody knows what it has kept.
 func TestF10SyncErrors(t *testing.T) { atEveryOperation(t, faultfs.Unsynced(), 1) }
+
+// TestF9RoomForTheIndex: what is put leaves room for the index. Then writing goes on as
+// soon as there is more.
+func TestF9RoomForTheIndex(t *testing.T) {
+	disk := vfs.NewMem()
+	s := openTest(t, "data", Options{FS: disk})
+	r := []Record{{Hash: common.Hash{1}, Raw: make([]byte, 1000)}}
+	disk.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: indexReserve + 1000})
+	_, err := s.Put(r)
+	checkSentence(t, err, faultfs.Full())
+	if !NoRoom(err) {
+		t.Errorf("it is not to be tried again: %v", err)
+	}
+	if err := s.SetMeta("a", []byte("value")); err != nil {
+		t.Error(err)
+	}
+	disk.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: indexReserve + 2000})
+	for range 2 { // what is held takes no room
+		if _, err := s.Put(r); err != nil {
+			t.Error(err)
+		}
+		disk.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1})
+	}
+}
 
 // TestF9IndexTableCannotBeWritten: only the tables of the index find no room, which
 // Pebble would try again for ever while commits wait.

@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"io"
+	"io/fs"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -48,6 +50,17 @@ func (s *Store) put(k Kind, recs []Record, again bool) (added int, err error) {
 	w := &f.writer
 	batch := s.db.NewBatchWithSize(len(recs)*(placeSize+len(hashKey{})+4) + 128)
 	defer batch.Close()
+	if !again { // who moves records frees more room than that takes
+		need := int64(0)
+		for i := range recs {
+			if wanted(i) {
+				need += recordSize(len(recs[i].Raw))
+			}
+		}
+		if err := f.files.roomFor(need); err != nil {
+			return 0, s.writeFailed(w, err)
+		}
+	}
 	before, changed := w.segment, false
 	for i := range recs {
 		if !wanted(i) {
@@ -148,6 +161,26 @@ type segmentWriter struct {
 		next    uint32
 	} // as of the last commit
 	syncFailed bool
+}
+
+// indexReserve is the room on the disk that segments leave to the index, in bytes. A
+// write to a segment that finds the disk full can be tried again; one to the index ends
+// all writing until the store is opened anew. It is enough for the tables that are in
+// memory and their log, twice. A tenth would not hold those; ten times as much would lie
+// idle on a small disk.
+const indexReserve = 4 * memTableSize
+
+// roomFor fails if so many bytes would leave less than the reserve. It is silent where
+// the system does not tell how much room there is: then the write will show it.
+func (f *segmentFiles) roomFor(bytes int64) error {
+	if bytes == 0 {
+		return nil
+	}
+	u, err := f.fs.GetDiskUsage(f.dir)
+	if err == nil && u.AvailBytes < uint64(bytes)+indexReserve {
+		return &fs.PathError{Op: "write", Path: f.dir, Err: syscall.ENOSPC}
+	}
+	return nil
 }
 
 // append adds one record. Into batch goes the end of a segment that it fills.

@@ -16,6 +16,11 @@ import (
 // rewritten all the time.
 const reclaimShare = 6
 
+// leastReclaim is how long the newest segment must be to be given up like a full one. Less
+// is not worth a new file; ten times as much, and a small quota is full of what nobody
+// wants.
+const leastReclaim = 1 << 20
+
 // EachChunk calls yield with the hash of each chunk that is held, in the order of the
 // hashes, until it returns false. Those that come or go meanwhile may be among them
 // or not. yield may call the store.
@@ -135,8 +140,10 @@ func (s *Store) Reclaim() (freed int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if worth(live[w.segment], w.end) && w.end > w.limit/8 {
-		w.sealed = true // the next chunk opens a fresh one, and this one can go the next time
+	if worth(live[w.segment], w.end) && w.end > min(w.limit/8, leastReclaim) {
+		if err := s.freshSegment(); err != nil && !NoRoom(err) { // others may still be given up
+			return 0, err
+		}
 	}
 	present, err := s.chunks.files.list()
 	if err != nil {
@@ -166,6 +173,34 @@ func (s *Store) Reclaim() (freed int64, err error) {
 		freed += end
 	}
 	return freed, nil
+}
+
+// freshSegment ends the newest segment of chunks, so that it can be given up. Needs logs.
+func (s *Store) freshSegment() error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	f := s.chunks
+	w := &f.writer
+	b := s.db.NewBatch()
+	defer b.Close()
+	err := w.roll(b)
+	if err == nil {
+		err = w.sync()
+	}
+	if err != nil {
+		return s.writeFailed(w, err)
+	}
+	cp := checkpoint{segment: w.segment, offset: uint32(w.end), held: f.held.Load()}
+	if err := b.Set(metaKey(f.checkpoint), cp.encode(), nil); err != nil {
+		w.rollback()
+		return fmt.Errorf("store: reclaim: %w", err)
+	}
+	if err := s.commitInTurn(b, pebble.Sync); err != nil {
+		return err
+	}
+	f.commit()
+	return nil
 }
 
 // worth reports whether a segment of end bytes is to be given up for what is held in it.

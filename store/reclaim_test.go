@@ -143,6 +143,31 @@ func TestReclaim(t *testing.T) {
 	})
 }
 
+// TestReclaimOfTheNewestSegment: room comes back although no segment is full.
+func TestReclaimOfTheNewestSegment(t *testing.T) {
+	s := openTest(t, "db", Options{FS: vfs.NewMem()})
+	var hashes []common.Hash
+	for n := range 64 {
+		r := Record{Hash: common.Hash{byte(n), 1}, Raw: make([]byte, 64<<10)}
+		hashes = append(hashes, r.Hash)
+		if _, err := s.PutContent(Chunk, []Record{r}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.DropChunks(hashes[1:]); err != nil {
+		t.Fatal(err)
+	}
+	if freed, err := s.Reclaim(); err != nil || freed < 4<<20 {
+		t.Errorf("%d bytes freed, %v", freed, err)
+	}
+	if size, err := s.ChunkBytes(); err != nil || size > 128<<10 {
+		t.Errorf("%d bytes left, %v", size, err)
+	}
+	if held := heldChunks(t, s); len(held) != 1 || !held[hashes[0]] {
+		t.Errorf("%d chunks held", len(held))
+	}
+}
+
 // TestReclaimKeepsDamage: a segment of which not everything can be read stays, for who may
 // still get something out of it.
 func TestReclaimKeepsDamage(t *testing.T) {
