@@ -127,6 +127,9 @@ type Config struct {
 	// Receipts is where the receipts of the canonical chain are brought; nil: they are
 	// not fetched.
 	Receipts ReceiptStore
+	// AwaitRoom: what finds the disk full is tried again until there is room, and
+	// what is here is served meanwhile. Else a full disk ends the downloader.
+	AwaitRoom bool
 	// Listener is called with each event, from the loop: it must return at
 	// once and must not call the downloader. Nil: nobody listens.
 	Listener func(Event)

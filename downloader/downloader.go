@@ -109,6 +109,7 @@ type loop struct {
 	bad      map[common.Hash]bool  // heads of chains that break a rule
 	suspect  map[common.Hash]bool  // heads whose hashes somebody lied about
 	settle   bool                  // Settled has been sent since something happened
+	isFull   bool                  // Full has been sent since something was kept
 
 	items    []pool.Item[common.Hash] // scratch
 	toSeal   []sealTask

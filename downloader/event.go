@@ -89,6 +89,13 @@ type Settled struct {
 	Unproven int
 }
 
+// Full: content has arrived for which the disk has no room. It is tried again until there
+// is some; until then not much more is asked for.
+type Full struct {
+	Kind store.Kind
+	Err  error
+}
+
 // ReceiptsHere: the receipts of all blocks up to the head are here.
 type ReceiptsHere struct{ Head store.Head }
 
@@ -129,6 +136,7 @@ func (HeadMoved) event()    {}
 func (Finished) event()     {}
 func (Abandoned) event()    {}
 func (Settled) event()      {}
+func (Full) event()         {}
 func (ReceiptsHere) event() {}
 func (Joined) event()       {}
 func (Left) event()         {}

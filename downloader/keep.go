@@ -2,6 +2,7 @@ package downloader
 
 import (
 	"context"
+	"time"
 
 	"github.com/shoalnet/shoal/store"
 )
@@ -10,7 +11,8 @@ import (
 // time.
 type Keeper interface {
 	// Keep stores content, which is durable when it returns. An error ends the
-	// downloader.
+	// downloader, unless it is one of a full disk and Config.AwaitRoom is set: then it
+	// is called again.
 	Keep([]store.Record) error
 }
 
@@ -60,10 +62,52 @@ func keep(ctx context.Context, d *Downloader, kind store.Kind, keeper Keeper, ta
 	for {
 		select {
 		case records := <-tasks:
-			d.send(ctx, kept{kind, records, keeper.Keep(records)})
+			err := keeper.Keep(records)
+			if d.cfg.AwaitRoom && store.NoRoom(err) {
+				d.send(ctx, noRoom{kind, err})
+				err = awaitRoom(ctx, err, func() error { return keeper.Keep(records) })
+			}
+			d.send(ctx, kept{kind, records, err})
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// roomInterval is how often it is looked whether there is room on the disk. Each time
+// costs a write that fails; at ten times as much, who has made room would wonder.
+const roomInterval = 5 * time.Second
+
+// awaitRoom tries something again that has found the disk full, until that is no longer
+// so or the context is over.
+func awaitRoom(ctx context.Context, err error, try func() error) error {
+	for store.NoRoom(err) {
+		select {
+		case <-time.After(roomInterval):
+			err = try()
+		case <-ctx.Done():
+			return err
+		}
+	}
+	return err
+}
+
+// noRoom tells the loop that the disk is full.
+type noRoom struct {
+	kind store.Kind
+	err  error
+}
+
+func (m noRoom) apply(l *loop) error {
+	l.full(m.kind, m.err)
+	return nil
+}
+
+// full tells of a disk that is full, once until something has been kept again.
+func (l *loop) full(kind store.Kind, err error) {
+	if !l.isFull {
+		l.isFull = true
+		l.emit(Full{kind, err})
 	}
 }
 
@@ -72,6 +116,7 @@ func (m kept) apply(l *loop) error {
 	if m.err != nil {
 		return m.err
 	}
+	l.isFull = false
 	for i := range m.records {
 		l.pool.Done(m.records[i].Hash)
 	}

@@ -267,6 +267,11 @@ func (l *loop) targetChecked(raw []byte, b *summary) error {
 		return nil
 	}
 	added, err := l.store.Put([]store.Record{{Hash: b.hash, Number: b.number, Raw: raw}})
+	if l.cfg.AwaitRoom && store.NoRoom(err) {
+		l.full(store.Block, err)
+		t.peer.raw, t.peer.retryAt = raw, l.now.Add(roomInterval)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

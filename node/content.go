@@ -85,7 +85,7 @@ func (r receipts) Payloads(addrs []common.Hash, yield func([]byte) bool) error {
 type chunks Node
 
 // Want implements swarm.Source.
-func (c *chunks) Want(wants []swarm.Want) {
+func (c *chunks) Want(_ *swarm.Files, wants []swarm.Want) {
 	list := make([]downloader.Want, len(wants))
 	for i, w := range wants {
 		list[i] = downloader.Want(w)
@@ -94,7 +94,7 @@ func (c *chunks) Want(wants []swarm.Want) {
 }
 
 // Cancel implements swarm.Source.
-func (c *chunks) Cancel(addrs []common.Hash) { c.down.Cancel(store.Chunk, addrs) }
+func (c *chunks) Cancel(_ *swarm.Files, addrs []common.Hash) { c.down.Cancel(store.Chunk, addrs) }
 
 // Keep implements downloader.Keeper.
 func (c *chunks) Keep(records []store.Record) error {
@@ -102,7 +102,12 @@ func (c *chunks) Keep(records []store.Record) error {
 	for i, r := range records {
 		list[i] = swarm.Chunk{Address: r.Hash, Payload: r.Raw}
 	}
-	return c.files.Deliver(c.ctx, list)
+	err := c.files.Deliver(c.ctx, list)
+	if errors.Is(err, swarm.ErrFull) || store.NoRoom(err) {
+		c.cfg.emit(FilesFull{err})
+		return nil // those who wait for them know
+	}
+	return err
 }
 
 // Files are the files that the node keeps, serves, and fetches from its peers.

@@ -64,6 +64,10 @@ type Config struct {
 	// FileQuota is how many bytes of files may be kept; 0: as many as there is room for.
 	// See swarm.Options.
 	FileQuota int64
+	// AwaitRoom: a full disk does not end the node. It goes on serving, and downloads
+	// again when there is room; see downloader.Full. If the index of the store has met
+	// the full disk, the node ends all the same.
+	AwaitRoom bool
 	// Events is called with each event of the node and of its downloader, which
 	// are the types of this package and of package downloader. It must return
 	// at once. Calls come from several goroutines. Nil: nobody listens.
@@ -90,6 +94,10 @@ type Banned struct{ Standing }
 
 // NoChain: a peer that is connected does not serve a chain.
 type NoChain struct{ Addr string }
+
+// FilesFull: chunks have come for which there is no room, on the disk or in the quota.
+// They are not kept; those who fetch files have been told.
+type FilesFull struct{ Err error }
 
 // MinRate is the least that Config.Download and Config.Upload can be.
 const MinRate = peer.MinThrottle
@@ -171,6 +179,7 @@ func New(cfg Config) (*Node, error) {
 		Sealer: cfg.Sealer, Seals: cfg.Seals, Checkpoints: cfg.Checkpoints, Clock: cfg.Clock,
 		Listener: func(e downloader.Event) { n.cfg.emit(e) },
 		Keepers:  map[store.Kind]downloader.Keeper{store.Chunk: (*chunks)(n)}, ContentOnly: cfg.FilesOnly,
+		AwaitRoom: cfg.AwaitRoom,
 	}
 	if cfg.Receipts {
 		config.Receipts = cfg.Store

@@ -110,7 +110,6 @@ type machine struct {
 	host *memnet.Host
 	ip   string
 	addr string // where it listens
-	fs   *vfs.MemFS
 
 	store *store.Store
 	node  *node.Node
@@ -164,10 +163,16 @@ func fill(t testing.TB, st *store.Store, b *testbed.Branch) {
 // peers. The configuration may be tuned.
 func (w *world) node(name string, has *testbed.Branch, tune func(*node.Config), peers ...string) *machine {
 	w.Helper()
-	m := &machine{w: w, name: name, fs: vfs.NewMem()}
+	return w.nodeOn(vfs.NewMem(), name, has, tune, peers...)
+}
+
+// nodeOn is node with a disk.
+func (w *world) nodeOn(disk vfs.FS, name string, has *testbed.Branch, tune func(*node.Config), peers ...string) *machine {
+	w.Helper()
+	m := &machine{w: w, name: name}
 	m.host, m.ip = w.host()
 	m.addr = fmt.Sprintf("%s:%d", m.ip, port)
-	m.store = openStore(w, w.net, m.fs)
+	m.store = openStore(w, w.net, disk)
 	if has != nil && len(has.Blocks) > 1 {
 		fill(w, m.store, has)
 	}

@@ -15,8 +15,9 @@
 //	     └───────── what is missing: Want, Cancel ──────────────┘
 //
 // It knows nothing of peers, and has no scheduler: a Source is told which chunks
-// are wanted, and which of them first. It does not encrypt, and does not read
-// trees with redundancy.
+// are wanted, and which of them first. The one of a node of the network is its
+// downloader; [From] makes one of other files in the same process. It does not
+// encrypt, and does not read trees with redundancy.
 //
 // # Chunk
 //

@@ -6,50 +6,48 @@ import (
 	"io"
 	"strings"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"github.com/shoalnet/shoal/swarm"
 )
 
-// neighbour is a Source that takes what is wanted from the files of another node.
-type neighbour struct{ other, files *swarm.Files }
-
-func (n *neighbour) Want(wants []swarm.Want) {
-	go func() { // a Source must not keep anybody waiting
-		for _, w := range wants {
-			n.other.Payloads([]common.Hash{w.Address}, func(p []byte) bool {
-				if len(p) > 0 {
-					n.files.Deliver(context.Background(), []swarm.Chunk{{Address: w.Address, Payload: p}})
-				}
-				return true
-			})
-		}
-	}()
-}
-
-func (n *neighbour) Cancel([]common.Hash) {}
-
-// A file is put at one node and read at another.
+// A file is put at one node and read at another, which has nothing of it.
 func Example() {
 	ctx := context.Background()
 	alice := swarm.New(new(swarm.Memory), swarm.Options{})
-	link := &neighbour{other: alice}
-	bob := swarm.New(new(swarm.Memory), swarm.Options{Source: link})
-	link.files = bob
+	bob := swarm.New(new(swarm.Memory), swarm.Options{Source: swarm.From(alice)})
 
 	ref, size, err := alice.Put(ctx, "song", strings.NewReader(strings.Repeat("la ", 5000)))
 	fmt.Printf("%x…: %d bytes, %v\n", ref[:6], size, err)
 
-	f, err := bob.Open(ctx, ref)
+	song, err := bob.Open(ctx, ref)
+	if err == nil {
+		size, err := io.Copy(io.Discard, song)
+		fmt.Printf("%d bytes, %v, %v\n", size, err, song.Close())
+	}
+	// Output:
+	// 95198b0b788a…: 15000 bytes, <nil>
+	// 15000 bytes, <nil>, <nil>
+}
+
+// Of a file that comes from elsewhere only what is read is fetched, and a little ahead.
+func ExampleFiles_Open() {
+	ctx := context.Background()
+	alice := swarm.New(new(swarm.Memory), swarm.Options{})
+	bob := swarm.New(new(swarm.Memory), swarm.Options{Source: swarm.From(alice)})
+	ref, _, err := alice.Put(ctx, "song", strings.NewReader(strings.Repeat("la ", 5000)+"end"))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer f.Close()
-	f.Seek(-9, io.SeekEnd)
-	end, err := io.ReadAll(f)
-	fmt.Printf("%q, %v\n", end, err)
-	// Output:
-	// 95198b0b788a…: 15000 bytes, <nil>
-	// "la la la ", <nil>
+
+	song, err := bob.Open(ctx, ref)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer song.Close()
+	song.Seek(-6, io.SeekEnd)
+	text, err := io.ReadAll(song)
+	progress, _ := bob.Check(ctx, ref)
+	fmt.Printf("%q, %v; %d of %d bytes are here\n", text, err, progress.Held, progress.Size)
+	// Output: "la end", <nil>; 2715 of 15003 bytes are here
 }

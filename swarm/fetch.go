@@ -100,8 +100,11 @@ func (t *fetch) run(ctx context.Context, ref common.Hash) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		for _, addr := range t.waiter.take() {
-			if err := t.came(addr); err != nil {
+		for _, a := range t.waiter.take() {
+			if a.err != nil {
+				return a.err
+			}
+			if err := t.came(a.addr); err != nil {
 				return err
 			}
 		}

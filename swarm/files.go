@@ -55,7 +55,7 @@ type use struct{ roots []common.Hash }
 // New returns the files in a store, which from then on nobody else may change.
 func New(store Store, opts Options) *Files {
 	f := &Files{store: store, opts: opts}
-	f.mu.wanted = wanted{source: opts.Source, chunks: make(map[common.Hash]*wish)}
+	f.mu.wanted.chunks = make(map[common.Hash]*wish)
 	f.mu.uses = make(map[*use]bool)
 	return f
 }
@@ -88,7 +88,15 @@ func (f *Files) Put(ctx context.Context, name string, r io.Reader) (ref common.H
 		f.mu.Lock()
 		u.roots = roots
 		f.mu.Unlock()
-		return f.put(ctx, chunks)
+		if err := f.put(ctx, chunks); err != nil {
+			return err
+		}
+		f.mu.Lock()
+		if asked := f.mu.wanted.end(chunks, nil); asked != nil { // by somebody who reads it already
+			f.mu.wanted.queue = append(f.mu.wanted.queue, asked)
+		}
+		f.tell()
+		return nil
 	})
 	if ref, size, err = s.run(r); err != nil {
 		return ref, size, err
@@ -129,17 +137,21 @@ func (f *Files) put(ctx context.Context, chunks []Chunk) error {
 
 // Deliver keeps chunks that the source has brought, and tells those who wait for them.
 // Their addresses must have been checked. Batches of some hundred are best, because the
-// store syncs for each. An error is one of the store, or ErrFull.
+// store syncs for each. An error is one of the store, or [ErrFull]: then those who wait
+// for these chunks get it too, and wait no longer. They may ask again when there is room.
 func (f *Files) Deliver(ctx context.Context, chunks []Chunk) error {
-	if err := f.put(ctx, chunks); err != nil {
-		return err
-	}
+	err := f.put(ctx, chunks)
 	f.mu.Lock()
-	for _, c := range chunks {
-		f.mu.wanted.came(c.Address)
-	}
-	f.mu.Unlock()
-	return nil
+	defer f.mu.Unlock()
+	f.mu.wanted.end(chunks, err)
+	return err
+}
+
+// fail tells those who wait for a chunk why it cannot come.
+func (f *Files) fail(addr common.Hash, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.wanted.end([]Chunk{{Address: addr}}, err)
 }
 
 // chunk returns the payload of a chunk, for which it waits if it is not held. It is
@@ -160,7 +172,11 @@ func (f *Files) chunk(ctx context.Context, dst []byte, addr common.Hash, rank in
 		}
 		select {
 		case <-w.wake:
-			w.take()
+			for _, a := range w.take() {
+				if a.err != nil {
+					return dst, a.err
+				}
+			}
 		case <-ctx.Done():
 			return dst, context.Cause(ctx)
 		}

@@ -73,7 +73,7 @@ func newNode(t *testing.T, store Store, peers ...map[common.Hash][]byte) (*Files
 	return s.files, s
 }
 
-func (s *providers) Want(wants []Want) {
+func (s *providers) Want(_ *Files, wants []Want) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range wants {
@@ -99,7 +99,7 @@ func (s *providers) poke() {
 	}
 }
 
-func (s *providers) Cancel(addrs []common.Hash) {
+func (s *providers) Cancel(_ *Files, addrs []common.Hash) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range addrs {

@@ -1,19 +1,22 @@
 package swarm
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 )
 
-// Source brings chunks that are not held here. None of its methods may wait.
+// Source brings chunks that are not held, to the files that ask for them. None of its
+// methods may wait.
 type Source interface {
-	// Want asks for chunks. Each is wanted until it has been given to
-	// [Files.Deliver], or is cancelled. Nobody says that a chunk cannot be found: it
-	// stays wanted. To ask for one again with a lower rank moves it forward.
-	Want(wants []Want)
+	// Want asks for chunks. Each is wanted until it has been given to the
+	// [Files.Deliver] of those who ask, or is cancelled. Nobody says that a chunk
+	// cannot be found: it stays wanted. To ask for one again with a lower rank moves
+	// it forward.
+	Want(by *Files, wants []Want)
 	// Cancel takes chunks back. What comes of them all the same may be delivered.
-	Cancel(addrs []common.Hash)
+	Cancel(by *Files, addrs []common.Hash)
 }
 
 // Want is a chunk that is asked for. Lower ranks come first; neighbours in a file have
@@ -28,7 +31,6 @@ type Want struct {
 // What it is to tell the source is queued in order, and told by one caller at a time,
 // without a lock.
 type wanted struct {
-	source  Source
 	chunks  map[common.Hash]*wish
 	queue   []any // []Want and []common.Hash, for Want and Cancel
 	telling bool
@@ -43,14 +45,30 @@ type wish struct {
 // waiter is somebody who waits for chunks. What arrived is kept for take.
 type waiter struct {
 	files *Files
-	wake  chan struct{} // one slot; filled when something has arrived
+	wake  bell // when something has arrived
 	// Behind the lock of files.
 	open    map[common.Hash]bool
-	arrived []common.Hash
+	arrived []arrival
+}
+
+// arrival is the end of waiting for a chunk: it is held, or why it cannot be.
+type arrival struct {
+	addr common.Hash
+	err  error
+}
+
+// bell wakes somebody who waits, once however often it was rung meanwhile.
+type bell chan struct{}
+
+func (b bell) ring() {
+	select {
+	case b <- struct{}{}:
+	default:
+	}
 }
 
 func (f *Files) newWaiter() *waiter {
-	return &waiter{files: f, wake: make(chan struct{}, 1), open: make(map[common.Hash]bool)}
+	return &waiter{files: f, wake: make(bell, 1), open: make(map[common.Hash]bool)}
 }
 
 // want waits for chunks. Those that are held after all arrive at once: they may have
@@ -79,22 +97,20 @@ func (w *waiter) want(wants ...Want) error {
 		}
 	}
 	f.mu.Unlock()
-	var held []common.Hash
+	var held []Chunk
 	for _, x := range fresh { // whatever is put from here on is told to w
 		ok, err := f.store.Has(x.Address)
 		if err != nil {
 			return err
 		}
 		if ok {
-			held = append(held, x.Address)
+			held = append(held, Chunk{Address: x.Address})
 		}
 	}
 	f.mu.Lock()
-	for _, a := range held {
-		f.mu.wanted.came(a)
-	}
+	f.mu.wanted.end(held, nil)
 	for _, x := range fresh {
-		if t := f.mu.wanted.chunks[x.Address]; t != nil && !t.asked {
+		if t := f.mu.wanted.chunks[x.Address]; t != nil && !t.asked && f.opts.Source != nil {
 			t.asked = true
 			ask = append(ask, Want{x.Address, t.rank})
 		}
@@ -107,7 +123,7 @@ func (w *waiter) want(wants ...Want) error {
 }
 
 // take returns what has arrived since the last call.
-func (w *waiter) take() []common.Hash {
+func (w *waiter) take() []arrival {
 	w.files.mu.Lock()
 	defer w.files.mu.Unlock()
 	arrived := w.arrived
@@ -115,13 +131,33 @@ func (w *waiter) take() []common.Hash {
 	return arrived
 }
 
+// idle reports whether there is nothing to wait for, and nothing to take.
+func (w *waiter) idle() bool {
+	w.files.mu.Lock()
+	defer w.files.mu.Unlock()
+	return len(w.open) == 0 && len(w.arrived) == 0
+}
+
 // close waits for nothing any more.
 func (w *waiter) close() {
+	w.files.mu.Lock()
+	all := slices.Collect(maps.Keys(w.open))
+	w.files.mu.Unlock()
+	slices.SortFunc(all, common.Hash.Cmp) // not in the order of a map
+	w.drop(all)
+}
+
+// drop waits for some chunks no longer.
+func (w *waiter) drop(addrs []common.Hash) {
 	f := w.files
 	f.mu.Lock()
 	table := &f.mu.wanted
 	var cancel []common.Hash
-	for a := range w.open {
+	for _, a := range addrs {
+		if !w.open[a] {
+			continue
+		}
+		delete(w.open, a)
 		t := table.chunks[a]
 		t.by = slices.DeleteFunc(t.by, func(x *waiter) bool { return x == w })
 		if len(t.by) == 0 {
@@ -131,29 +167,31 @@ func (w *waiter) close() {
 			}
 		}
 	}
-	clear(w.open)
 	if cancel != nil {
-		slices.SortFunc(cancel, common.Hash.Cmp) // not in the order of a map
 		table.queue = append(table.queue, cancel)
 	}
 	f.tell()
 }
 
-// came tells those who wait that a chunk is held. Needs the lock.
-func (t *wanted) came(addr common.Hash) {
-	x := t.chunks[addr]
-	if x == nil {
-		return
-	}
-	delete(t.chunks, addr)
-	for _, w := range x.by {
-		delete(w.open, addr)
-		w.arrived = append(w.arrived, addr)
-		select {
-		case w.wake <- struct{}{}:
-		default:
+// end tells those who wait for chunks that they are held, or why they cannot be. It
+// returns those that the source was asked for. Needs the lock.
+func (t *wanted) end(chunks []Chunk, err error) (asked []common.Hash) {
+	for _, c := range chunks {
+		x := t.chunks[c.Address]
+		if x == nil {
+			continue
+		}
+		delete(t.chunks, c.Address)
+		for _, w := range x.by {
+			delete(w.open, c.Address)
+			w.arrived = append(w.arrived, arrival{c.Address, err})
+			w.wake.ring()
+		}
+		if x.asked {
+			asked = append(asked, c.Address)
 		}
 	}
+	return asked
 }
 
 // tell empties the queue to the source, unless somebody is doing that. It is called
@@ -172,9 +210,9 @@ func (f *Files) tell() {
 		for _, x := range queue {
 			switch x := x.(type) {
 			case []Want:
-				t.source.Want(x)
+				f.opts.Source.Want(f, x)
 			case []common.Hash:
-				t.source.Cancel(x)
+				f.opts.Source.Cancel(f, x)
 			}
 		}
 		f.mu.Lock()

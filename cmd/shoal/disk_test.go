@@ -96,7 +96,8 @@ func (d *smallDisk) failsFull(t testing.TB, want string, args ...string) {
 }
 
 // TestF9DiskFull syncs, imports and exports to disks of several sizes, which run full
-// at different moments, and again when there is room.
+// at different moments, and again when there is room. Those that are smaller than what is
+// left to the index are full from the start.
 func TestF9DiskFull(t *testing.T) {
 	t.Parallel()
 	c := findChain(t)
@@ -105,7 +106,7 @@ func TestF9DiskFull(t *testing.T) {
 	shoal(t, "import", "--datadir", source, "--network", c.net.Name, c.file)
 	_, addr := startNode(t, "--datadir", source, "--listen", "127.0.0.1:0")
 	cases := []struct{ size, command string }{
-		{"800k", "sync"}, {"16k", "sync"}, {"64k", "import"}, {"2m", "import"}, {"5m", "sync"},
+		{"66m", "sync"}, {"16k", "sync"}, {"800k", "import"}, {"65m", "import"}, {"69m", "sync"},
 	}
 	if testing.Short() {
 		cases = cases[:1]
@@ -122,7 +123,7 @@ func TestF9DiskFull(t *testing.T) {
 		disk.resize(t, x.size)
 		disk.failsFull(t, full, command...)
 		disk.failsFull(t, full, command...) // also on opening what is there
-		disk.resize(t, "100m")
+		disk.resize(t, "200m")
 		disk.run(t, command...).succeed(t)
 		file := filepath.Join(t.TempDir(), "chain.rlp")
 		disk.run(t, program(t), "export", "--datadir", dir, file).succeed(t)
@@ -136,6 +137,26 @@ func TestF9DiskFull(t *testing.T) {
 	if left := disk.run(t, "ls", "-A", disk.dir).succeed(t); left != "" {
 		t.Errorf("the export that failed has left %q", left)
 	}
+}
+
+// TestF9FullDiskOfANode: a node whose disk runs full serves what it has, and goes on by
+// itself when there is room.
+func TestF9FullDiskOfANode(t *testing.T) {
+	t.Parallel()
+	c := findChain(t)
+	disk := newSmallDisk(t, "67m")
+	source, dir := filepath.Join(t.TempDir(), "source"), filepath.Join(disk.dir, "data")
+	shoal(t, "import", "--datadir", source, "--network", c.net.Name, c.file)
+	_, from := startNode(t, "--datadir", source, "--listen", "127.0.0.1:0")
+	node := disk.run(t, program(t), "node", "--datadir", dir, "--network", c.net.Name, "--listen", "127.0.0.1:0", "--peer", from)
+	addr := node.await(t, `(?m)^listening on (\S+)$`)
+	node.await(t, "going on when there is room")
+	joinRaw(t, addr, c.net)
+	disk.resize(t, "200m")
+	node.await(t, "chain fetched")
+	shoal(t, "sync", "--datadir", filepath.Join(t.TempDir(), "reader"), "--network", c.net.Name, "--peer", addr)
+	node.interrupt(t)
+	node.exits(t, exitOK)
 }
 
 // copyOf copies a data directory, since the original is in use.

@@ -94,6 +94,7 @@ over it under /healthz and /readyz.`,
 			cfg.Discover = find.discover
 			defer find.mapPort(l.Addr(), ui.Logger)()
 			cfg.Network, cfg.Store, cfg.Listener, cfg.Peers, cfg.Receipts = net, st, l, peers, receipts
+			cfg.AwaitRoom = true
 			if err := runNode(cmd.Context(), cfg, w, o.dataDir, web); err != nil {
 				return err
 			}

@@ -158,6 +158,10 @@ func (w *watcher) event(e any) {
 		default:
 			w.ui.Info("in sync with all peers", "number", e.Head.Number, "head", e.Head.Hash)
 		}
+	case downloader.Full:
+		w.ui.Error("going on when there is room; what is here is served", "kind", e.Kind, "err", e.Err)
+	case node.FilesFull:
+		w.ui.Error("files are not fetched for want of room", "err", e.Err)
 	case downloader.ReceiptsHere:
 		w.receipted = e.Head.Hash
 		w.ui.Info("receipts are complete", "number", e.Head.Number)
