@@ -45,6 +45,7 @@ func TestDirectory(t *testing.T) {
 		p.expect("GetPeers")
 		p.send(answer, answer)
 		p.expectHeard("peers: 10.0.0.1:30303 10.0.0.2:30303")
+		p.expectSilence(time.Second)
 		p.session.GetPeers()
 		p.expect("GetPeers")
 		p.expectSilence(10 * time.Second)
