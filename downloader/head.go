@@ -27,7 +27,9 @@ func (m claims) apply(l *loop) error {
 	}
 	p.claim.TD, p.claim.Head = m.now.TD, m.now.Head
 	p.raw, p.spent = nil, false
-	l.settle = false
+	if m.now.Head != l.store.Head().Hash { // else nothing has changed for us
+		l.settle = false
+	}
 	return nil
 }
 

@@ -255,6 +255,10 @@ func (n *Node) Run(ctx context.Context) error {
 	return nil
 }
 
+// HeadMoved tells the node that somebody else has moved the head of its store. Its peers
+// are told. It may be called while Run runs.
+func (n *Node) HeadMoved(ctx context.Context, m store.Move) { n.down.HeadMoved(ctx, m) }
+
 // accept takes connections until the context is cancelled.
 func (n *Node) accept(ctx context.Context) error {
 	var wg sync.WaitGroup

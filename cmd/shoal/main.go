@@ -91,7 +91,7 @@ Exit codes:
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		newDemo(), newNode(), newSync(), newImport(), newExport(), newVerify(), newStatus(), newPeers(),
+		newDemo(), newNode(), newMine(), newSync(), newImport(), newExport(), newVerify(), newStatus(), newPeers(),
 		newPut(), newGet(), newPin(), newUnpin(), newLs(), newSim(), newVersion(),
 	)
 	wrapArgs(root)

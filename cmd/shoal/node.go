@@ -16,7 +16,10 @@ import (
 // defaultPort is that of the protocol.
 const defaultPort = "30303"
 
-func newNode() *cobra.Command {
+func newNode() *cobra.Command { return nodeCommand(nil) }
+
+// nodeCommand is a command that runs a node, with a miner if one is given.
+func nodeCommand(m *miner) *cobra.Command {
 	o := &options{}
 	seals := &sealOptions{}
 	limits := &limitOptions{}
@@ -29,8 +32,9 @@ func newNode() *cobra.Command {
 		Use:   "node",
 		Short: "Serve the chain and keep it in sync until stopped",
 		Long: `Serve the chain to whoever connects, and keep it in sync with the peers that are
-named, and with others that these know of, unless --discover=false. The address that it listens on is printed on standard output as the line
-"listening on ADDRESS". Stop it with Ctrl-C.
+named, and with others that these know of, unless --discover=false. The address that
+it listens on is printed on standard output as the line "listening on ADDRESS". Stop it
+with Ctrl-C.
 
 "shoal status", "shoal status --why" and "shoal peers" ask a node that runs. With
 --http-addr it also answers programs, in JSON-RPC over HTTP and WebSocket as other
@@ -95,7 +99,10 @@ over it under /healthz and /readyz.`,
 			defer find.mapPort(l.Addr(), ui.Logger)()
 			cfg.Network, cfg.Store, cfg.Listener, cfg.Peers, cfg.Receipts = net, st, l, peers, receipts
 			cfg.AwaitRoom = true
-			if err := runNode(cmd.Context(), cfg, w, o.dataDir, web); err != nil {
+			if err := m.check(net); err != nil {
+				return err
+			}
+			if err := runNode(cmd.Context(), cfg, w, o.dataDir, web, m); err != nil {
 				return err
 			}
 			h := api.HeadOf(st.Head())

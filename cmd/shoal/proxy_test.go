@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,6 +33,8 @@ type proxy struct {
 	bytes     int64                 // towards the client
 	requested []common.Hash         // of blocks, by the client
 	delivered []common.Hash         // blocks in whole frames that passed
+	uploaded  []common.Hash         // blocks in whole frames towards the server
+	down      bool                  // nobody gets through, see cut
 	changed   func(delivered int64) // see watch
 	faults    []error
 }
@@ -70,8 +73,14 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
+		p.mu.Lock()
+		down := p.down
+		p.mu.Unlock()
 		server, err := net.Dial("tcp", p.to)
-		if err != nil { // nobody is there: the client sees its connection closed
+		if err == nil && down {
+			server.Close()
+		}
+		if err != nil || down { // nobody is there: the client sees its connection closed
 			client.Close()
 			continue
 		}
@@ -131,18 +140,20 @@ func (p *proxy) note(m wire.Message, down bool) {
 			}
 		}
 	case wire.Blocks:
+		list := &p.uploaded
 		if down {
-			for raw := range m.All() {
-				h, err := chain.HashOf(raw)
-				if err != nil {
-					p.faults = append(p.faults, err)
-					continue
-				}
-				p.delivered = append(p.delivered, h)
+			list = &p.delivered
+		}
+		for raw := range m.All() {
+			h, err := chain.HashOf(raw)
+			if err != nil {
+				p.faults = append(p.faults, err)
+				continue
 			}
-			if p.changed != nil {
-				p.changed(int64(len(p.delivered)))
-			}
+			*list = append(*list, h)
+		}
+		if down && p.changed != nil {
+			p.changed(int64(len(p.delivered)))
 		}
 	}
 }
@@ -194,6 +205,26 @@ func (f forwarder) Write(b []byte) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// cut ends all sessions and lets nobody through, until it is called with false.
+func (p *proxy) cut(down bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = down
+	for c := range p.conns {
+		c.Close()
+	}
+}
+
+// passed returns the blocks that have passed in one direction.
+func (p *proxy) passed(down bool) []common.Hash {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if down {
+		return slices.Clone(p.delivered)
+	}
+	return slices.Clone(p.uploaded)
 }
 
 // begin starts a new count, with a budget that may be nil. There must be no

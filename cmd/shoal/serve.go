@@ -10,8 +10,9 @@ import (
 )
 
 // runNode runs a node, shows its events, and answers who asks what it is doing: over
-// the socket of the data directory, and over HTTP if there is a listener for it.
-func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string, web *httpOptions) error {
+// the socket of the data directory, and over HTTP if there is a listener for it. A miner,
+// if there is one, makes blocks on top of its chain.
+func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string, web *httpOptions, m *miner) error {
 	cfg.Client, cfg.Events, cfg.Logger = clientName(), w.event, w.ui.Logger
 	n, err := node.New(cfg)
 	if err != nil {
@@ -58,6 +59,13 @@ func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string, web *
 	}
 	if w.up != nil {
 		w.up()
+	}
+	if m != nil {
+		wg.Go(func() {
+			if err := m.run(ctx, cfg.Network, cfg.Store, n); err != nil {
+				w.ui.Error("no more blocks are made", "err", err)
+			}
+		})
 	}
 	return n.Run(ctx)
 }

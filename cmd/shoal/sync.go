@@ -107,7 +107,7 @@ func syncTo(ctx context.Context, cfg node.Config, w *watcher, dir string) (syncR
 	defer cancel(nil)
 	w.await(cfg.Peers, func() { cancel(errDone) })
 	cfg.Dial = w.dial
-	err := runNode(ctx, cfg, w, dir, &httpOptions{})
+	err := runNode(ctx, cfg, w, dir, &httpOptions{}, nil)
 	if cause := context.Cause(ctx); err == nil || errors.Is(err, cause) {
 		err = cause
 	}

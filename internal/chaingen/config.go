@@ -41,6 +41,9 @@ type Config struct {
 	// at which the difficulty about stays as it is: 13, in the 2014 format 5.
 	// Of two branches, the one with the shorter interval gets heavier.
 	Interval uint64
+	// Clock is the time of the next block, in seconds since 1970, unless its parent is as
+	// young; nil: the time is drawn from Interval.
+	Clock func() uint64
 }
 
 // From returns the configuration with another parent: the start of a fork, or

@@ -16,12 +16,15 @@ const (
 	startTime = 1410000000
 )
 
-// nextTime draws the time of the block after parent, evenly from 1 to twice the
-// interval less one second after it.
+// nextTime is the time of the block after parent: that of the clock, or drawn evenly from
+// 1 to twice the interval less one second after it.
 func (g *Generator) nextTime(parent *chain.Header) uint64 {
 	base := parent.Time
 	if base == 0 {
 		base = startTime
+	}
+	if g.cfg.Clock != nil {
+		return max(base+1, g.cfg.Clock())
 	}
 	// The modulo prefers small values by less than 2^-40.
 	return base + 1 + g.rng.Uint64()%(2*g.cfg.interval()-1)
