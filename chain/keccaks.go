@@ -94,16 +94,21 @@ func (k *keccaker) run(digests []common.Hash, inputs [][]byte) {
 // last ones.
 func (k *keccaker) absorb(i int) {
 	l := &k.lanes[i]
-	block := l.rest
-	var last [keccakRate]byte
-	if len(block) < keccakRate {
-		copy(last[:], block)
-		last[len(block)] = 0x01 // the original padding
-		last[keccakRate-1] |= 0x80
-		block, l.done = last[:], true
-	} else {
-		l.rest = block[keccakRate:]
+	if len(l.rest) >= keccakRate {
+		k.mix(i, l.rest[:keccakRate])
+		l.rest = l.rest[keccakRate:]
+		return
 	}
+	var last [keccakRate]byte
+	copy(last[:], l.rest)
+	last[len(l.rest)] = 0x01 // the original padding
+	last[keccakRate-1] |= 0x80
+	k.mix(i, last[:])
+	l.done = true
+}
+
+// mix adds a block to the state of a lane.
+func (k *keccaker) mix(i int, block []byte) {
 	for j := range keccakRate / 8 {
 		k.words[j*keccakLanes+i] ^= binary.LittleEndian.Uint64(block[8*j:])
 	}
