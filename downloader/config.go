@@ -79,6 +79,8 @@ type Answer struct {
 	At     time.Time // when it had arrived
 	// Scattered: the peer spreads its answers over several messages.
 	Scattered bool
+	// Free, if not nil, is called when nobody looks into the blocks any more.
+	Free func()
 }
 
 // Kind grades an offence.
@@ -141,7 +143,7 @@ type Config struct {
 	// Clock tells the time of day, which blocks carry too; nil: time.Now. All else
 	// goes by durations, which setting a clock does not change.
 	Clock func() time.Time
-	// Window is how many keys wait in the pool at the most; 0 means 32768.
+	// Window is how many keys wait in the pool at the most; 0 means 16384.
 	Window int
 }
 
@@ -167,13 +169,14 @@ func (c *Config) checkers() int {
 }
 
 // window: the pool needs enough work for all pipes, which is bounded in bytes;
-// at the 600 bytes of an empty block this is 20 MB of work. Each key costs about
-// 150 bytes of memory, so ten times more would be 50 MB for nothing.
+// at the 600 bytes of an empty block this is 10 MB of work, and more is put in
+// whenever half of it is asked for. Each key costs about 250 bytes of memory, so ten
+// times more would be 40 MB for nothing.
 func (c *Config) window() int {
 	if c.Window > 0 {
 		return c.Window
 	}
-	return 32 << 10
+	return 16 << 10
 }
 
 // hashesPerRequest returns how many hashes are asked for at once.

@@ -127,7 +127,7 @@ func (m contentCame) apply(l *loop) error {
 	k := l.keeping[a.Kind]
 	for i, v := range l.pool.Deliver(a.At, m.peer, a.ID, l.items, true) {
 		if v == pool.Useful {
-			k.queue = append(k.queue, a.Items[i])
+			k.queue = append(k.queue, arrival{Record: a.Items[i]})
 		}
 	}
 	return nil

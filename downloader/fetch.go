@@ -117,6 +117,8 @@ func (m blocksCame) apply(l *loop) error {
 	for _, b := range m.answer.Blocks {
 		l.items = append(l.items, pool.Item[common.Hash]{Key: b.Hash, Size: len(b.Raw)})
 	}
+	mem := &memory{users: 1, free: m.answer.Free}
+	defer mem.leave()
 	var seals []Block
 	for i, v := range l.pool.Deliver(m.answer.At, m.peer, m.answer.ID, l.items, m.answer.Closed) {
 		b := m.answer.Blocks[i]
@@ -127,12 +129,13 @@ func (m blocksCame) apply(l *loop) error {
 			seals = append(seals, b)
 			continue
 		}
-		if err := l.take(m.peer, b, &m.found[i]); err != nil {
+		if err := l.take(m.peer, b, &m.found[i], mem); err != nil {
 			return err
 		}
 	}
 	for chunk := range slices.Chunk(seals, sealChunk) {
-		l.toSeal = append(l.toSeal, sealTask{peer: m.peer, blocks: chunk, sealer: l.cfg.Sealer})
+		mem.users++
+		l.toSeal = append(l.toSeal, sealTask{peer: m.peer, blocks: chunk, memory: mem, sealer: l.cfg.Sealer})
 	}
 	return nil
 }
@@ -140,12 +143,13 @@ func (m blocksCame) apply(l *loop) error {
 // take passes a good block on to the writer, and returns a bad one to the pool. A body
 // that is not what the header says is the fault of whoever sent it: a hash covers only
 // the header.
-func (l *loop) take(peer Peer, b Block, c *checked) error {
+func (l *loop) take(peer Peer, b Block, c *checked, mem *memory) error {
 	if c.err != nil {
 		return l.refuse(peer, b.Hash, c.err)
 	}
 	k := l.keeping[store.Block]
-	k.queue = append(k.queue, store.Record{Hash: b.Hash, Number: c.number, Raw: b.Raw})
+	mem.users++
+	k.queue = append(k.queue, arrival{store.Record{Hash: b.Hash, Number: c.number, Raw: b.Raw}, mem})
 	at, ok := l.places[b.Hash]
 	if !ok {
 		return nil
@@ -160,8 +164,9 @@ func (l *loop) take(peer Peer, b Block, c *checked) error {
 type sealTask struct {
 	peer   Peer
 	blocks []Block
-	sealer Sealer // nil: everything but the seal
-	target bool   // the head block of the target
+	memory *memory // of the blocks, unless it is the target
+	sealer Sealer  // nil: everything but the seal
+	target bool    // the head block of the target
 }
 
 // sealed is what was found.
@@ -193,8 +198,9 @@ func (m sealed) apply(l *loop) error {
 		}
 		return l.targetChecked(m.task.blocks[0].Raw, &m.found[0].summary)
 	}
+	defer m.task.memory.leave()
 	for i, b := range m.task.blocks {
-		if err := l.take(m.task.peer, b, &m.found[i]); err != nil {
+		if err := l.take(m.task.peer, b, &m.found[i], m.task.memory); err != nil {
 			return err
 		}
 	}

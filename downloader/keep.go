@@ -2,6 +2,7 @@ package downloader
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/shoalnet/shoal/store"
@@ -27,27 +28,64 @@ func (k blockKeeper) Keep(records []store.Record) error {
 // keeping is the way of one kind of content to its keeper. Each kind has its own, so that
 // one whose keeper takes its time holds up no other.
 type keeping struct {
-	queue []store.Record      // arrived and checked
-	busy  bool                // the keeper is at work
-	tasks chan []store.Record // to the keeper's goroutine; one slot, free unless busy
+	queue []arrival           // arrived and checked
+	batch []arrival           // with the keeper; empty unless it is at work
+	tasks chan []store.Record // to the keeper's goroutine; one slot, free unless it is at work
+	slice []store.Record      // scratch: those of the batch
+}
+
+// arrival is content that waits to be kept.
+type arrival struct {
+	store.Record
+	memory *memory // that its bytes lie in; nil: nobody counts
+}
+
+// memory is what the blocks of one answer lie in. It is given back when the last of
+// them has been kept, or dropped. Only the loop counts.
+type memory struct {
+	users int
+	free  func()
+}
+
+// leave is called by each user at its end.
+func (m *memory) leave() {
+	if m == nil {
+		return
+	}
+	if m.users--; m.users == 0 && m.free != nil {
+		m.free()
+	}
 }
 
 // pending reports whether something is not kept yet.
-func (k *keeping) pending() bool { return k.busy || len(k.queue) > 0 }
+func (k *keeping) pending() bool { return len(k.batch)+len(k.queue) > 0 }
 
 // hand gives the keeper what is next, unless it is at work. It never waits.
 func (k *keeping) hand() {
-	if k.busy || len(k.queue) == 0 {
+	if len(k.batch) > 0 || len(k.queue) == 0 {
 		return
 	}
 	n, bytes := 0, 0
+	k.slice = k.slice[:0]
 	for ; n < len(k.queue); n++ {
 		if bytes += len(k.queue[n].Raw); bytes > writeBytes && n > 0 {
 			break
 		}
+		k.slice = append(k.slice, k.queue[n].Record)
 	}
-	k.tasks <- k.queue[:n:n]
-	k.queue, k.busy = k.queue[n:], true
+	k.batch = append(k.batch, k.queue[:n]...)
+	k.queue = slices.Delete(k.queue, 0, n)
+	k.tasks <- k.slice
+}
+
+// kept ends a write: the memory of what is durable serves again.
+func (k *keeping) kept() {
+	for i := range k.batch {
+		k.batch[i].memory.leave()
+	}
+	clear(k.batch)
+	clear(k.slice)
+	k.batch = k.batch[:0]
 }
 
 // kept is the end of a write.
@@ -112,7 +150,7 @@ func (l *loop) full(kind store.Kind, err error) {
 }
 
 func (m kept) apply(l *loop) error {
-	l.keeping[m.kind].busy = false
+	defer l.keeping[m.kind].kept()
 	if m.err != nil {
 		return m.err
 	}

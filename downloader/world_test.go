@@ -226,7 +226,16 @@ func (a *actor) GetBlocks(id uint64, asked []common.Hash) {
 			}
 		}
 		a.w.mu.Unlock()
-		a.w.down.Blocks(a.w.ctx, a, downloader.Answer{ID: id, Blocks: answer, Closed: true, At: time.Now()})
+		freed := false
+		a.w.down.Blocks(a.w.ctx, a, downloader.Answer{ID: id, Blocks: answer, Closed: true, At: time.Now(), Free: func() {
+			if freed {
+				a.w.Error("an answer was given back twice")
+			}
+			freed = true
+			for _, b := range answer {
+				clear(b.Raw) // as if the next answer had come there: settled would see it
+			}
+		}})
 	}
 }
 

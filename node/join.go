@@ -30,7 +30,7 @@ func (h *handler) Hashes(ctx context.Context, s *peer.Session, start common.Hash
 
 func (h *handler) Blocks(ctx context.Context, s *peer.Session, a peer.Answer) {
 	h.down.Blocks(ctx, remote{s}, downloader.Answer{
-		ID: a.ID, Blocks: blocks(a.Blocks), Closed: a.Closed, At: a.At, Scattered: a.Scattered,
+		ID: a.ID, Blocks: blocks(a.Blocks), Free: a.Free, Closed: a.Closed, At: a.At, Scattered: a.Scattered,
 	})
 }
 

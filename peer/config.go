@@ -132,6 +132,10 @@ type Answer struct {
 	ID     uint64 // as given to GetBlocks
 	Blocks []Block
 	At     time.Time // when it had arrived
+	// Free says that nobody looks into the blocks any more: their memory is used again.
+	// It may be called from any goroutine, once. Nil if the memory has other uses; not
+	// to call it costs time, but no memory.
+	Free func()
 	// Closed is set when the request is done with, exactly once for each. What
 	// comes nevertheless is Scattered.
 	Closed bool

@@ -122,7 +122,8 @@ func (s *Session) content(ctx context.Context, m wire.Content) error {
 	a := ContentAnswer{ID: r.id, Kind: r.kind, At: at}
 	var payloads [][]byte
 	n := 0
-	for p := range wire.PayloadList(s.keep(m.Payloads)).All() {
+	payload, _ := s.keep(m.Payloads)
+	for p := range wire.PayloadList(payload).All() {
 		switch {
 		case n == len(r.addrs): // X4
 			return lie(fmt.Sprintf("more than %d items in answer to a request for as many", n), nil)

@@ -134,21 +134,26 @@ func (s *Session) hashes(ctx context.Context, m wire.BlockHashes) error {
 	return nil
 }
 
-// keep makes a view over the reader's buffer the caller's.
-func (s *Session) keep(list []byte) []byte {
-	if len(list) > 0 {
-		if buf := s.in.Detach(); cap(buf) > 2*len(buf) {
-			list = slices.Clone(list) // too much buffer for it
-			s.in.Recycle(buf)
-		}
+// keep makes a view over the reader's buffer the caller's, who may give back the buffer
+// that he gets with it. There may be none.
+func (s *Session) keep(list []byte) (kept, buf []byte) {
+	if len(list) == 0 {
+		return list, nil
 	}
-	return list
+	buf = s.in.Detach()
+	if cap(buf) > 2*len(buf) { // too much buffer for it
+		list = slices.Clone(list)
+		wire.Free(buf)
+		return list, nil
+	}
+	return list, buf
 }
 
 // blocks takes a Blocks: an answer, an announcement, or both in one.
 func (s *Session) blocks(ctx context.Context, m wire.Blocks) error {
 	at := time.Now()
-	list := wire.RawList(s.keep(m.RawList))
+	kept, buf := s.keep(m.RawList)
+	list := wire.RawList(kept)
 	raws := slices.AppendSeq(make([][]byte, 0, list.Len()), list.All())
 	hashes, err := s.cfg.Hashes(make([]common.Hash, 0, len(raws)), raws...)
 	if err != nil {
@@ -166,6 +171,9 @@ func (s *Session) blocks(ctx context.Context, m wire.Blocks) error {
 	}
 	for _, a := range answers {
 		a.At = at
+		if len(answers) == 1 && len(rest) == 0 && buf != nil {
+			a.Free = func() { wire.Free(buf) }
+		}
 		s.cfg.Handler.Blocks(ctx, s, a)
 	}
 	if len(rest) > 0 {

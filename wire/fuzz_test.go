@@ -153,7 +153,7 @@ func FuzzReader(f *testing.F) {
 				t.Fatalf("read %d bytes, which encode to %d", r.Bytes(), len(again))
 			}
 			if detach {
-				r.Recycle(r.Detach())
+				Free(r.Detach())
 			}
 		}
 		if !bytes.HasPrefix(stream, again) {

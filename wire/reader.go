@@ -32,11 +32,10 @@ const (
 // message that it returns. It is not safe for concurrent use, except for Bytes
 // and Frames.
 type Reader struct {
-	br    *bufio.Reader
-	buf   []byte // the last payload; its capacity is reused
-	spare []byte // from Recycle, for when buf is too small or gone
-	last  int    // length of the last payload
-	err   error  // of the last Next; sticks
+	br   *bufio.Reader
+	buf  []byte // the last payload; its capacity is reused
+	last int    // length of the last payload
+	err  error  // of the last Next; sticks
 
 	bytes, frames atomic.Uint64
 }
@@ -60,7 +59,7 @@ func (r *Reader) Next() (Message, error) {
 	m, err := r.next()
 	if err != nil {
 		r.err = err
-		r.buf, r.spare = nil, nil
+		r.buf = nil
 		return nil, err
 	}
 	r.frames.Add(1)
@@ -69,7 +68,7 @@ func (r *Reader) Next() (Message, error) {
 
 func (r *Reader) next() (Message, error) {
 	if cap(r.buf) > keepBuffer {
-		r.buf = nil // before waiting, which may be long
+		Free(r.Detach()) // before waiting, which may be long
 	}
 	n, err := r.head()
 	if err != nil {
@@ -119,12 +118,10 @@ func (r *Reader) head() (n int, err error) {
 
 // body reads the payload of n bytes into buf.
 func (r *Reader) body(n int) error {
-	if cap(r.buf) < n && cap(r.buf) < cap(r.spare) {
-		r.buf, r.spare = r.spare, r.buf
-	}
 	// As much as the peer has sent before, it may well send again.
 	if first := min(n, max(firstChunk, min(r.last, keepBuffer))); cap(r.buf) < first {
-		r.buf = make([]byte, 0, max(first, readAhead))
+		Free(r.buf)
+		r.buf = newBuffer(max(first, readAhead))
 	}
 	r.last = n
 	r.buf = r.buf[:0]
@@ -132,8 +129,8 @@ func (r *Reader) body(n int) error {
 		have := len(r.buf)
 		if have == cap(r.buf) {
 			// Not sized by what is claimed, but by what came.
-			grown := make([]byte, have, min(n, 2*have))
-			copy(grown, r.buf)
+			grown := append(newBuffer(min(n, 2*have)), r.buf...)
+			Free(r.buf)
 			r.buf = grown
 		}
 		got, err := r.consume(io.ReadAtLeast(r.br, r.buf[have:min(n, cap(r.buf))], 1))
@@ -170,19 +167,11 @@ func unexpectedEOF(err error) error {
 // views may travel on without a copy; the Reader takes another one for the next
 // message. It returns the payload, or nil if there is no message to detach. The
 // buffer may be bigger than the payload, so a small message is better copied.
-// When done with it, the caller may give it to [Reader.Recycle], of any Reader.
+// When done with it, the caller may give it to [Free].
 func (r *Reader) Detach() []byte {
 	buf := r.buf
 	r.buf = nil
 	return buf
-}
-
-// Recycle gives the Reader a buffer to read into when it needs one; its contents
-// will be overwritten. The biggest one given is kept until used.
-func (r *Reader) Recycle(buf []byte) {
-	if cap(buf) > cap(r.spare) && r.err == nil {
-		r.spare = buf[:0]
-	}
 }
 
 // Bytes returns how many bytes of frames have been read, counted as they arrive:
