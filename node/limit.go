@@ -23,8 +23,8 @@ const (
 	MinMemory = fixedMemory + minTransit + minSessions*peer.Memory
 
 	// fixedMemory is what a node takes without any peer: the index of the store
-	// (64 MiB of caches and tables), two caches for seals of up to 80 MiB each,
-	// the program itself.
+	// (32 MiB of caches and tables, and what its allocator adds), two caches for
+	// seals of up to 80 MiB each, the program itself.
 	fixedMemory = 256 << 20
 
 	// minTransit and maxTransit bound the bytes of blocks between the wire and
@@ -103,7 +103,7 @@ func divide(memory int64, peers int, limits pool.Config) (budget, error) {
 		peers = min(room, maxSessions)
 	}
 	if limits.TotalBytes == 0 {
-		limits.TotalBytes = transit(memory) * 2 / 3
+		limits.TotalBytes = transit(memory)
 	}
 	if limits.HeldBytes == 0 {
 		limits.HeldBytes = transit(memory) / 3

@@ -424,9 +424,8 @@ func (m *machine) frugal() {
 func (m *machine) bounded() {
 	m.w.Helper()
 	const ( // the defaults of packages pool and downloader
-		window  = 32 << 10 // keys
-		flight  = 64 << 20 // bytes
-		held    = 32 << 20 // bytes, beyond what was in flight when it was reached
+		window  = 16 << 10 // keys
+		transit = 96 << 20 // bytes in flight and held
 		lead    = 64 << 10 // hashes before the first probe
 		request = 8192     // hashes
 	)
@@ -434,10 +433,8 @@ func (m *machine) bounded() {
 		switch s := p.Pool; {
 		case s.Wanted > window+request:
 			m.w.Errorf("%d keys wait in the pool", s.Wanted)
-		case s.InFlightBytes > flight:
-			m.w.Errorf("%d bytes are in flight", s.InFlightBytes)
-		case s.HeldBytes > held+flight:
-			m.w.Errorf("%d bytes are held", s.HeldBytes)
+		case s.InFlightBytes+s.HeldBytes > transit:
+			m.w.Errorf("%d bytes are in flight and %d are held", s.InFlightBytes, s.HeldBytes)
 		case p.Hashes > lead+request && s.Useful == 0:
 			m.w.Errorf("%d hashes are planned, and no block of them is here", p.Hashes)
 		default:

@@ -10,12 +10,13 @@ import (
 type Config struct {
 	// PeerBytes bounds what is in flight at one peer.
 	PeerBytes int64
-	// TotalBytes bounds what is in flight at all peers together.
+	// TotalBytes bounds what is in flight at all peers together and what has arrived
+	// and is not yet Done. Of that only as much is used as peers bring in a moment.
 	TotalBytes int64
 	// Cap is what is let through of all that peers send, by whoever reads from
 	// them; 0: all of it. No more is in flight than passes in time.
 	Cap BytesPerSec
-	// HeldBytes stops handing out work while more than this many bytes have
+	// HeldBytes stops handing out any work while more than this many bytes have
 	// arrived and are not yet Done.
 	HeldBytes int64
 	// RequestKeys bounds the keys of one request.
@@ -37,9 +38,9 @@ type Config struct {
 func (c *Config) peerBytes() int64 { return positive(c.PeerBytes, 8<<20) }
 
 // totalBytes: everything in flight may arrive at once and must be buffered, so
-// this is a memory bound first of all. 64 MiB keep a gigabit busy for half a
-// second.
-func (c *Config) totalBytes() int64 { return positive(c.TotalBytes, 64<<20) }
+// this is a memory bound first of all. 96 MiB keep a gigabit busy for half a
+// second, and a disk at its other end.
+func (c *Config) totalBytes() int64 { return positive(c.TotalBytes, 96<<20) }
 
 // heldBytes: a second of work for the checks on two cores and the disk. Less
 // makes them wait for the network at each hiccup, more only costs memory.
@@ -83,6 +84,17 @@ const (
 	// long as an event may take to be noticed and answered here without the
 	// link running dry. Ten times more and a stall costs seconds of work.
 	pipeTime = 500 * time.Millisecond
+
+	// holdTime is how much of what comes, beyond pipeTime, may wait for the disk: the
+	// next write is gathered while the one before is synced. While the disk is faster
+	// than the peers, nothing waits and nothing is lost by it; while it is slower, it
+	// is the network that has to wait. Ten times more would only be memory; ten times
+	// less, and a slow write takes from the pipes what they need.
+	holdTime = 250 * time.Millisecond
+
+	// leastBudget is what may be in flight and wait in any case. It is what 24
+	// megabytes a second need, and where a faster download begins.
+	leastBudget = 24 << 20
 
 	// requestTime is how much work one request is. Several requests fill a
 	// pipe, so that answers come as a steady stream from which the rate can

@@ -79,6 +79,7 @@ type Pool[P, K comparable] struct {
 
 	bytesInFlight int64 // booked at peers, by expectation
 	bytesHeld     int64
+	budget        int64 // for both, as of the last Reserve
 
 	nextID     uint64
 	joins      uint64

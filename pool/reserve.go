@@ -23,6 +23,7 @@ func (r *request[P, K]) request() Request[P, K] {
 // after anything has changed and when NextDeadline has come.
 func (p *Pool[P, K]) Reserve(now time.Time) []Request[P, K] {
 	p.reserved = now
+	p.budget = min(max(p.flow.rate(now).bytes(pipeTime+holdTime), leastBudget), p.cfg.totalBytes())
 	candidates := p.candidates(now)
 	out := p.handOut(now, p.hungry(now, candidates))
 	p.settle(candidates)

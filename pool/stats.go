@@ -89,7 +89,7 @@ func (pr *peer[P, K]) account(now time.Time) {
 	switch {
 	case pr.late:
 		pr.doing = WhyLate
-	case pr.open > 0 && pr.limit != WhyCapped && pr.limit != WhyBudget:
+	case pr.open > 0 && pr.limit != WhyCapped && pr.limit != WhyBudget && pr.limit != WhyChecking:
 		pr.doing = WhyTransferring
 	}
 }
