@@ -39,6 +39,7 @@ func BenchmarkSync(b *testing.B) {
 				b.Fatal(err)
 			}
 			addrs, raw := serveBench(b, filepath.Join(dir, "source"), 4)
+			drain(b, raw) // which gathers them, once
 
 			var total stages
 			var sync time.Duration

@@ -200,6 +200,19 @@ func timeCeiling(b *testing.B, dir, addr string) (s stages) {
 	return s
 }
 
+// drain reads all blocks from the address, to nowhere.
+func drain(b *testing.B, addr string) {
+	b.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // part is some blocks that were read at once.
 type part struct {
 	raw    [][]byte
