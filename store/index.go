@@ -18,7 +18,7 @@ import (
 // memTableSize times two is what the index holds in memory before it goes to a
 // table. Smaller means more tables and compactions during a sync; the segments
 // are the log, so larger would cost memory but no safety.
-const memTableSize = 16 << 20
+const memTableSize = 8 << 20
 
 // A commit waits while more than queuedTables, of full size, are in memory, the one
 // being filled included, or a read might have to look into more than overlaps tables of the

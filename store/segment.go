@@ -35,7 +35,7 @@ const (
 	maxRecord = 1 << 28
 	// writeChunk is how much of a Put is gathered before it is handed to the
 	// file. Larger only costs memory; ten times smaller shows as system calls.
-	writeChunk = 4 << 20
+	writeChunk = 1 << 20
 	// scanChunk is the unit of reading during recovery.
 	scanChunk = 4 << 20
 )

@@ -44,8 +44,8 @@ type Options struct {
 	// 256 MiB, at most 2 GiB. A block that is larger gets a file of its own.
 	SegmentSize int64
 	// CacheSize bounds the memory of the index, in bytes: what it has read and
-	// what it has not yet written to tables (32 MiB). Default 64 MiB, at least
-	// 40 MiB.
+	// what it has not yet written to tables (16 MiB). Default 32 MiB, at least
+	// 24 MiB.
 	CacheSize int64
 	// Logger hears of repairs and of trouble. Default: silent.
 	Logger *slog.Logger
@@ -71,7 +71,7 @@ func (o *Options) segmentSize() int64 {
 
 func (o *Options) cacheSize() int64 {
 	if o.CacheSize <= 0 {
-		return 64 << 20
+		return 32 << 20
 	}
 	return max(o.CacheSize, 2*memTableSize+8<<20)
 }

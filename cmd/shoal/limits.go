@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"os"
 	"runtime/debug"
 	"strings"
 
@@ -29,8 +30,14 @@ func (o *limitOptions) add(cmd *cobra.Command) {
 		"`bytes` a second to send to all peers together, shared evenly among them; 0: no limit")
 }
 
+// gcPercent is how much garbage gathers before it is collected, in percent of what is in
+// use. The memory of blocks serves again without the collector and has no pointers for it
+// to follow, so that a collection takes few milliseconds: half of what Go does by itself
+// saves a quarter of the memory, and a tenth of it would cost a tenth of the time.
+const gcPercent = 50
+
 // configure turns the flags into what a node needs, and has the garbage collector
-// keep to the memory, unless the environment says something else (GOMEMLIMIT).
+// keep to the memory, unless the environment says something else (GOMEMLIMIT, GOGC).
 func (o *limitOptions) configure(cfg *node.Config) (err error) {
 	if cfg.Memory, err = parseSize("--memory", o.memory, node.MinMemory, ""); err != nil {
 		return err
@@ -51,6 +58,9 @@ func (o *limitOptions) configure(cfg *node.Config) (err error) {
 	cfg.MaxPeers = o.maxPeers
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(cfg.Memory)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	return nil
 }
