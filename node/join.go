@@ -17,6 +17,7 @@ type handler Node
 func (h *handler) Joined(ctx context.Context, s *peer.Session) {
 	hello := s.Hello()
 	(*Node)(h).introduce(s)
+	h.relay.join(s)
 	if !hello.Caps.Has(wire.CapChain) {
 		h.cfg.emit(NoChain{s.RemoteAddr().String()}) // A39
 		return
@@ -40,7 +41,10 @@ func (h *handler) Announced(ctx context.Context, s *peer.Session, list []peer.Bl
 
 // Left is told even though the session's context is over: the downloader must not
 // go on waiting for it.
-func (h *handler) Left(s *peer.Session, _ error) { h.down.Leave(h.ctx, remote{s}) }
+func (h *handler) Left(s *peer.Session, _ error) {
+	h.relay.leave(s)
+	h.down.Leave(h.ctx, remote{s})
+}
 
 func blocks(list []peer.Block) []downloader.Block {
 	out := make([]downloader.Block, len(list))

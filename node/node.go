@@ -126,6 +126,7 @@ type Node struct {
 	session peer.Config
 	ctx     context.Context // of Run
 	memory  *standings
+	relay   *relay
 	budget  budget
 
 	mu struct {
@@ -173,12 +174,18 @@ func New(cfg Config) (*Node, error) {
 	if n.memory, err = loadStandings(cfg.Store); err != nil {
 		return nil, err
 	}
+	n.relay = newRelay(&n.cfg)
 	n.files = swarm.New(swarm.OnDisk(cfg.Store), swarm.Options{Source: (*chunks)(n), Quota: cfg.FileQuota})
 	config := downloader.Config{
 		Network: cfg.Network, Store: cfg.Store, Pool: n.budget.pool, Logger: n.log,
 		Sealer: cfg.Sealer, Seals: cfg.Seals, Checkpoints: cfg.Checkpoints, Clock: cfg.Clock,
-		Listener: func(e downloader.Event) { n.cfg.emit(e) },
-		Keepers:  map[store.Kind]downloader.Keeper{store.Chunk: (*chunks)(n)}, ContentOnly: cfg.FilesOnly,
+		Listener: func(e downloader.Event) {
+			if m, ok := e.(downloader.HeadMoved); ok {
+				n.relay.moved(m)
+			}
+			n.cfg.emit(e)
+		},
+		Keepers: map[store.Kind]downloader.Keeper{store.Chunk: (*chunks)(n)}, ContentOnly: cfg.FilesOnly,
 		AwaitRoom: cfg.AwaitRoom,
 	}
 	if cfg.Receipts {
@@ -193,6 +200,7 @@ func New(cfg Config) (*Node, error) {
 		},
 		Hashes: chain.HashesOf, Chain: served{cfg.Store}, Handler: (*handler)(n), Admit: n.admit, Logger: n.log,
 		Download: down, Upload: up, Exchange: n.exchange(),
+		Relay: n.relay,
 	}
 	if cfg.Discover {
 		n.session.Directory = (*directory)(n)
@@ -244,6 +252,7 @@ func (n *Node) Run(ctx context.Context) error {
 	for _, addr := range n.cfg.Peers {
 		wg.Go(func() { n.keepDialling(ctx, addr) })
 	}
+	wg.Go(func() { n.relay.run(ctx) })
 	if n.cfg.Discover {
 		wg.Go(func() { n.discover(ctx) })
 	}

@@ -630,8 +630,21 @@ func (w *world) script(to *machine) *script {
 	return w.scriptFrom(host, wire.NodeID{0: 2, 63: byte(w.hosts)}, to)
 }
 
+// scriptWith is script with other capabilities than serving a chain.
+func (w *world) scriptWith(caps wire.Caps, to *machine) *script {
+	w.Helper()
+	host, _ := w.host()
+	return w.scriptAs(host, wire.Hello{Node: wire.NodeID{0: 2, 63: byte(w.hosts)}, Caps: caps}, to)
+}
+
 // scriptFrom is script from a host that is there already, as a node of that id.
 func (w *world) scriptFrom(host *memnet.Host, id wire.NodeID, to *machine) *script {
+	w.Helper()
+	return w.scriptAs(host, wire.Hello{Node: id, Caps: wire.CapChain}, to)
+}
+
+// scriptAs is scriptFrom with a Hello that the rest is filled in of.
+func (w *world) scriptAs(host *memnet.Host, hello wire.Hello, to *machine) *script {
 	w.Helper()
 	conn, err := host.Dial(w.ctx, to.addr)
 	if err != nil {
@@ -643,10 +656,9 @@ func (w *world) scriptFrom(host *memnet.Host, id wire.NodeID, to *machine) *scri
 	if err != nil {
 		w.Fatal(err)
 	}
-	s.send(wire.Hello{
-		Version: wire.Version, Network: *uint256.NewInt(w.net.ID), Client: "script", Caps: wire.CapChain,
-		Node: id, TD: g.Difficulty, Best: g.Hash, Genesis: g.Hash,
-	})
+	hello.Version, hello.Network, hello.Client = wire.Version, *uint256.NewInt(w.net.ID), "script"
+	hello.TD, hello.Best, hello.Genesis = g.Difficulty, g.Hash, g.Hash
+	s.send(hello)
 	if m := s.next(); m.ID() != wire.IDHello {
 		w.Fatalf("got %v, want Hello", m.ID())
 	}

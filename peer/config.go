@@ -29,6 +29,9 @@ type Config struct {
 	Handler Handler
 	// Directory knows the addresses of other nodes; nil: nobody is told of any.
 	Directory Directory
+	// Relay takes and gives pending transactions; nil: there are none, and what comes is
+	// passed over.
+	Relay Relay
 	// Exchange switches the content exchange on; nil: it is off, as it was in 2014.
 	Exchange *Exchange
 	// Admit decides whether the session may go on; nil admits everybody. It
@@ -120,6 +123,17 @@ type Directory interface {
 	Heard(from *Session, list []wire.PeerAddr)
 }
 
+// Relay is where transactions come from and go to that are in no block yet. It must be
+// safe for concurrent use.
+type Relay interface {
+	// Pending returns what the other side of a session is told when it asks.
+	Pending(to *Session) wire.RawList
+	// Received is called with transactions that the other side has sent, asked or not. They
+	// are a view that is good until it returns. It is called by the session's reader and
+	// should return soon.
+	Received(from *Session, list wire.RawList)
+}
+
 // Block is a block as it came, under the hash of its header. Whether the rest is
 // what the header says is not known yet.
 type Block struct {
@@ -188,6 +202,10 @@ const (
 	// the youngest, from which it can ask for the others; ten times as many
 	// would be memory held for one that does not keep up anyhow.
 	maxAnnounced = 16
+
+	// maxOutgoing bounds the bytes of transactions that wait for a slow peer. It can do
+	// without the others: blocks bring them.
+	maxOutgoing = 256 << 10
 
 	// closeTimeout is how long the end of a session takes at most: the rest of a
 	// frame, our Disconnect, and for the other side to read it (A28).

@@ -62,6 +62,10 @@ func (s *Session) receive(ctx context.Context, m wire.Message) error {
 		s.poke()
 	case wire.GetPeers, wire.GetTransactions:
 		return s.put(m)
+	case wire.Transactions:
+		if s.cfg.Relay != nil {
+			s.cfg.Relay.Received(s, m.RawList)
+		}
 	case wire.Head:
 		if s.Exchanges() && s.cfg.Exchange.Head != nil { // else it is as any message that nobody knows
 			s.cfg.Exchange.Head(ctx, s, Status{TD: m.TD, Head: m.Hash})
@@ -75,8 +79,8 @@ func (s *Session) receive(ctx context.Context, m wire.Message) error {
 			s.cfg.Directory.Heard(s, slices.Collect(m.All()))
 		}
 	}
-	// Pong has done its work by arriving. Transactions, Peers that nobody asked for,
-	// dead and unknown ids (A27) are passed over.
+	// Pong has done its work by arriving. Peers that nobody asked for, dead and unknown
+	// ids (A27) are passed over.
 	return nil
 }
 

@@ -51,6 +51,7 @@ type Session struct {
 		serveBytes   int
 		asked        asked
 		hashRequests []hashRequest
+		transactions wire.RawList // that are to be sent
 		peersAsked   bool         // a GetPeers has not been answered
 		head         wire.Message // a Head that is to be sent; nil: there is none
 
@@ -361,6 +362,26 @@ func (s *Session) GetPeers() {
 	if !asked {
 		s.poke()
 	}
+}
+
+// GetTransactions asks for the pending transactions. They come to [Relay.Received], if
+// there are any (A33).
+func (s *Session) GetTransactions() {
+	s.mu.Lock()
+	s.mu.ours = append(s.mu.ours, wire.GetTransactions{})
+	s.mu.Unlock()
+	s.poke()
+}
+
+// SendTransactions sends transactions that the other side did not ask for. If it does not
+// read those before, they are dropped.
+func (s *Session) SendTransactions(list wire.RawList) {
+	s.mu.Lock()
+	if len(s.mu.transactions)+len(list) <= maxOutgoing {
+		s.mu.transactions = append(s.mu.transactions, list...)
+	}
+	s.mu.Unlock()
+	s.poke()
 }
 
 // Announce sends a block that the other side did not ask for. The block must not

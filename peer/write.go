@@ -122,6 +122,11 @@ func (s *Session) next() (wire.Message, bool, error) {
 		s.mu.Unlock()
 		return m, true, nil
 	}
+	if list := s.mu.transactions; len(list) > 0 {
+		s.mu.transactions = nil
+		s.mu.Unlock()
+		return wire.Transactions{RawList: list}, true, nil
+	}
 	if m := s.mu.head; m != nil {
 		s.mu.head = nil
 		s.mu.Unlock()
@@ -180,7 +185,11 @@ func (s *Session) answer(request wire.Message) (wire.Message, error) {
 		}
 		return wire.Peers{Entries: list}, nil
 	case wire.GetTransactions:
-		return wire.Transactions{}, nil // A33
+		var list wire.RawList
+		if s.cfg.Relay != nil {
+			list = s.cfg.Relay.Pending(s)
+		}
+		return wire.Transactions{RawList: list}, nil // A33: also if there are none
 	}
 	panic(fmt.Sprintf("peer: %v is not a request", request.ID()))
 }
