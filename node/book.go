@@ -44,6 +44,10 @@ const (
 	sharedFor    = 24 * time.Hour
 	sharedAtOnce = 32
 
+	// heardAtOnce is how many addresses of one answer are looked at (A31). It is three
+	// times what we tell; each costs a look at the whole book.
+	heardAtOnce = 100
+
 	// bookKey is where the store keeps the book.
 	bookKey = "book"
 )

@@ -208,7 +208,7 @@ func (d *directory) Heard(from *peer.Session, list []wire.PeerAddr) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, p := range list {
+	for _, p := range list[:min(len(list), heardAtOnce)] {
 		if p.Node != d.session.Node {
 			d.mu.book.hear(p.AddrPort(), p.Node, remote.Addr())
 		}

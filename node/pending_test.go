@@ -121,11 +121,11 @@ func TestPendingIsBounded(t *testing.T) {
 	key, rng := testKey(t), rand.New(rand.NewPCG(1, 2))
 	to := common.Address{1}
 	var raws [][]byte
-	for i := range 300 {
-		raws = append(raws, signed(t, key, &types.LegacyTx{Nonce: uint64(i), GasPrice: big.NewInt(1), Gas: 1, To: &to, Data: make([]byte, 60_000)}))
+	for i := range 120 {
+		raws = append(raws, signed(t, key, &types.LegacyTx{Nonce: uint64(i), GasPrice: big.NewInt(1), Gas: 1, To: &to, Data: make([]byte, 60_000+500*i)}))
 	}
 	p, now := newPending(chain.Dev), bookNow
-	for range 3000 {
+	for range 600 {
 		raw := raws[rng.IntN(len(raws))]
 		switch rng.IntN(3) {
 		case 0:
