@@ -23,6 +23,7 @@ import (
 type Want struct {
 	Address common.Hash
 	Rank    int64
+	Size    int // what it may weigh, in bytes; 0 if nobody knows
 }
 
 // ContentAnswer is what a peer sent for a GetContent.
@@ -91,7 +92,7 @@ func (d *Downloader) Content(ctx context.Context, p Peer, a ContentAnswer) {
 func (l *loop) wish() {
 	for _, x := range l.wishes.take() {
 		for _, w := range x.wants {
-			l.pool.Want(classOf(x.kind), w.Address, w.Rank, 0)
+			l.pool.Want(classOf(x.kind), w.Address, w.Rank, w.Size)
 		}
 		for _, a := range x.cancel {
 			l.pool.Cancel(a)

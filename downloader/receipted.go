@@ -161,7 +161,7 @@ func (w *receiptWalk) want() (err error) {
 	w.looked, err = w.cursor.Missing(w.looked, func(m MissingReceipts) bool {
 		if !w.open[m.Root] {
 			w.open[m.Root] = true
-			wants = append(wants, Want{m.Root, int64(m.Number)})
+			wants = append(wants, Want{m.Root, int64(m.Number), m.Size})
 			w.order = append(w.order, m)
 		}
 		return len(w.open) < receiptWindow

@@ -50,7 +50,12 @@ type MissingReceipts struct {
 	Number uint64      // of a block that has them
 	Parent common.Hash // of that block
 	Root   common.Hash // their name
+	Size   int         // what they may weigh, in bytes
 }
+
+// receiptSize is what a receipt weighs that has logged nothing: its bloom filter and some
+// numbers. What others log is not known before.
+const receiptSize = 270
 
 // NewReceiptCursor returns the cursor of a store.
 func NewReceiptCursor(net *chain.Network, st ReceiptStore) (*ReceiptCursor, error) {
@@ -133,11 +138,19 @@ func (c *ReceiptCursor) Missing(behind store.Head, visit func(MissingReceipts) b
 		if err != nil {
 			return last, err
 		}
-		if !held && !visit(MissingReceipts{b.Number, b.Parent, b.ReceiptRoot}) {
+		if !held && !visit(MissingReceipts{b.Number, b.Parent, b.ReceiptRoot, receiptSize * count(b)}) {
 			break
 		}
 	}
 	return last, nil
+}
+
+// count returns how many transactions a block has.
+func count(b *chain.Block) (n int) {
+	for range b.Transactions() {
+		n++
+	}
+	return n
 }
 
 // Advance says that no receipts are missing up to a block, which was canonical when that was

@@ -88,7 +88,7 @@ type chunks Node
 func (c *chunks) Want(_ *swarm.Files, wants []swarm.Want) {
 	list := make([]downloader.Want, len(wants))
 	for i, w := range wants {
-		list[i] = downloader.Want(w)
+		list[i] = downloader.Want{Address: w.Address, Rank: w.Rank, Size: swarm.MaxPayload}
 	}
 	c.down.Want(store.Chunk, list)
 }

@@ -156,11 +156,9 @@ func penaltyFor(cause error) float64 {
 	if !ok {
 		return 0
 	}
-	if o, ok := errors.AsType[*downloader.Offence](v.Err); ok {
-		if o.Kind == downloader.Lie {
-			return lieScore
-		}
-		return uselessScore
+	o, ok := errors.AsType[*downloader.Offence](v.Err)
+	if v.Lie || ok && o.Kind == downloader.Lie {
+		return lieScore
 	}
 	return uselessScore
 }

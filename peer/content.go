@@ -152,7 +152,7 @@ func (s *Session) content(ctx context.Context, m wire.Content) error {
 }
 
 func lie(what string, cause error) error {
-	return &Violation{Reason: wire.ReasonBadProtocol, What: what, Err: cause}
+	return &Violation{Reason: wire.ReasonBadProtocol, What: what, Err: cause, Lie: true}
 }
 
 // answerContent makes the answer to a GetContent.

@@ -13,6 +13,9 @@ type Violation struct {
 	Reason wire.Reason // what it is told in Disconnect
 	What   string      // what it did
 	Err    error       // cause, may be nil
+	// Lie: it is proved that it sent what it was not asked for, which nobody does by
+	// mistake.
+	Lie bool
 }
 
 func (e *Violation) Error() string {
