@@ -184,7 +184,7 @@ func (c *Config) hashesPerRequest() int {
 	if c.Pool.Cap <= 0 {
 		return mostHashes
 	}
-	return int(min(max(float64(c.Pool.Cap)*hashShare.Seconds()/33, leastHashes), mostHashes))
+	return int(min(max(float64(c.Pool.Cap)*hashShare.Seconds()/hashBytes, leastHashes), mostHashes))
 }
 
 // The limits of the loop.
@@ -193,6 +193,9 @@ const (
 	// ours gives (A9). Servers of 2014 give less, which costs round trips and
 	// nothing else.
 	mostHashes = 8192
+
+	// hashBytes is what a hash weighs in an answer.
+	hashBytes = 33
 
 	// hashShare is how long hashes may keep a cap of the pool busy at once: what
 	// is in flight besides waits behind them, and is due in about a second.
@@ -205,6 +208,16 @@ const (
 	hashTimeout   = 8 * time.Second
 	hashPatience  = 2 * time.Second
 	leastPatience = 50 * time.Millisecond
+
+	// firstHashes is how many hashes are asked for first: blocks can be asked for as
+	// soon as some are here. Each answer is followed by a question for hashGrowth times
+	// as many.
+	firstHashes = 2048
+	hashGrowth  = 4
+
+	// hashTime bounds the answers of slow peers: so long may hashes keep the link of one
+	// busy at once. Its blocks wait behind them, and are due in a second.
+	hashTime = 500 * time.Millisecond
 
 	// leastHashes is how few hashes are asked for at once after answers that
 	// did not come in time: over a slow link, fewer may.

@@ -72,7 +72,7 @@ func (d *Downloader) Leave(ctx context.Context, p Peer) { d.send(ctx, left{p}) }
 // Hashes hands over the answer to GetHashes: the ancestors of start, its parent
 // first. The downloader owns the slice.
 func (d *Downloader) Hashes(ctx context.Context, p Peer, start common.Hash, hashes []common.Hash) {
-	sendTo(ctx, d.walks, hashesCame{p, start, hashes})
+	sendTo(ctx, d.walks, hashesCame{p, start, hashes, time.Now()})
 }
 
 // Announced hands over blocks that were not asked for. The downloader owns the
@@ -105,6 +105,9 @@ type loop struct {
 	headsDue time.Time             // when a head block that was asked for may be overdue
 	round    int                   // of turns, see turn.go
 	plan     *plan                 // the chain that is being fetched
+	guide    *peerState            // who leads the walk, nil if there is none
+	guidance int                   // answers in a row that it has led it by
+	guideDue time.Time             // when somebody faster is looked for
 	places   map[common.Hash]place // of the blocks that the pool fetches for the plan
 	bad      map[common.Hash]bool  // heads of chains that break a rule
 	suspect  map[common.Hash]bool  // heads whose hashes somebody lied about
@@ -151,6 +154,7 @@ type peerState struct {
 	refused   bool        // does not know the end of the present walk
 	slow      bool        // has let us wait in the present walk
 	walk      hashAsk     // what it was asked for last in a walk
+	pace      float64     // hashes that it has brought in a second, 0 if that is not known
 	lateBytes uint64      // received when it was last late
 	seen      uint64      // received when a deadline was last looked at
 }
@@ -433,6 +437,9 @@ func (m left) apply(l *loop) error {
 	}
 	if l.plan != nil {
 		l.plan.forget(p)
+	}
+	if l.guide == p {
+		l.guide = nil
 	}
 	l.settle = false
 	l.emit(Left{picture})

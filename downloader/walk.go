@@ -2,6 +2,7 @@ package downloader
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -19,14 +20,14 @@ type plan struct {
 	turn   turn
 	solo   bool // only the source is asked: then it is clear who lies
 
-	asked    *peerState    // who was last asked for the next hashes, nil if nobody is
+	asked    *peerState    // who was last asked for the next hashes, nil if nobody is; see guide.go
 	deadline time.Time     // until when nobody else is
 	patience time.Duration // how long that is
 	batch    int           // how many hashes are asked for
 	pause    time.Time     // when to ask again, if nobody knew
 	moved    time.Time     // when a block of it came or was found last: a hash proves nothing
 	stalled  time.Time     // when a lack of it was reported last
-	next     int           // who is asked next, of the peers in their order
+	next     int           // who is asked first, of the peers in their order
 	probing  bool          // the last block is being fetched to see its parent
 
 	// The pool is fed from both ends: from the young one while the walk goes
@@ -103,7 +104,8 @@ func (l *loop) openPlan(source *peerState) error {
 	l.plan.unproven = source != nil && source.unproven
 	l.beginTurn()
 	l.settle = false
-	l.plan.patience, l.plan.batch = hashPatience, l.cfg.hashesPerRequest()
+	l.plan.patience, l.plan.batch = hashPatience, min(firstHashes, l.cfg.hashesPerRequest())
+	l.plan.next = max(slices.Index(l.order, source), 0)
 	l.vouch.Store(0)
 	for from := uint64(0); from < sp.Len && len(l.cfg.Checkpoints) > 0 && !l.plan.checkpoint; from += scanRun {
 		hashes, err := l.store.PlanHashes(nil, from, min(from+scanRun, sp.Len))
@@ -163,12 +165,12 @@ func (l *loop) resume() error {
 // numberAt is the number that the block at an index of the plan must have.
 func (p *plan) numberAt(i uint64) uint64 { return p.Number - i }
 
-// walk asks somebody for the next hashes. Any peer that knows the last one may
-// answer, so the batches go round: no single peer can lead the walk, and losing
-// one costs nothing.
+// walk asks somebody for the next hashes. Any peer that knows the last one may answer,
+// so losing one costs nothing.
 func (l *loop) walk() {
 	p := l.plan
 	if p == nil || p.Complete {
+		l.follow(nil)
 		return
 	}
 	if p.asked != nil && !l.now.Before(p.deadline) {
@@ -180,7 +182,7 @@ func (l *loop) walk() {
 	if p.asked != nil || l.now.Before(p.pause) || len(l.order) == 0 || p.Len > p.admission.lead() {
 		return
 	}
-	c := l.guide()
+	c := l.guided()
 	if c == nil {
 		// Nobody knows it now; somebody may later.
 		for _, c := range l.order {
@@ -189,46 +191,35 @@ func (l *loop) walk() {
 		p.pause = l.now.Add(walkRetry)
 		return
 	}
+	l.follow(c)
 	p.asked = c
 	p.deadline = l.now.Add(p.patience)
 	c.walk = hashAsk{p.last, l.now}
-	c.GetHashes(p.last, p.batch)
-}
-
-// guide picks the peer that is asked for the next hashes: one that has not let
-// us wait if there is one, each in turn.
-func (l *loop) guide() *peerState {
-	p := l.plan
-	for _, patient := range []bool{false, true} {
-		for i := range l.order {
-			c := l.order[(p.next+i)%len(l.order)]
-			if c.walk.start == p.last && l.now.Sub(c.walk.at) < hashTimeout {
-				continue // its answer may still come
-			}
-			if !c.refused && (patient || !c.slow) && (!p.solo || c == p.source) {
-				p.next = (p.next + i + 1) % len(l.order)
-				return c
-			}
-		}
-	}
-	return nil
+	n := l.hashesFor(c)
+	l.pool.Busy(c.Peer, int64(n*hashBytes))
+	c.GetHashes(p.last, n)
 }
 
 type hashesCame struct {
 	peer   Peer
 	start  common.Hash
 	hashes []common.Hash
+	at     time.Time
 }
 
 // apply adds hashes to the plan, up to the first block that is linked here.
 func (m hashesCame) apply(l *loop) error {
 	p, from := l.plan, l.peers[m.peer]
+	if from != nil {
+		l.pool.Free(m.at, m.peer)
+	}
 	if p == nil || from == nil || p.Complete || m.start != p.last {
 		return nil // late, and no longer of use
 	}
 	if p.asked == from {
 		p.asked = nil
 	}
+	took := m.at.Sub(from.walk.at)
 	from.slow, from.walk = false, hashAsk{}
 	if len(m.hashes) == 0 {
 		// It does not know the block, or it is a server that leaves out the
@@ -239,6 +230,7 @@ func (m hashesCame) apply(l *loop) error {
 	if err := l.extend(from, m.hashes); err != nil {
 		return err
 	}
+	l.paced(from, len(m.hashes), took)
 	l.walk() // at once: everything else can wait
 	return nil
 }
@@ -295,7 +287,7 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 		l.probeBatch(p.Len, hashes[:n])
 		p.last = hashes[n-1]
 		p.Len += uint64(n)
-		p.patience, p.batch = hashPatience, min(2*p.batch, l.cfg.hashesPerRequest())
+		p.patience, p.batch = hashPatience, min(hashGrowth*p.batch, l.cfg.hashesPerRequest())
 		p.probing = false
 		for _, q := range l.order {
 			q.refused = false

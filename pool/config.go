@@ -96,6 +96,17 @@ const (
 	// megabytes a second need, and where a faster download begins.
 	leastBudget = 24 << 20
 
+	// briefTime is the least that a brief pipe holds. Below, each event here would be
+	// one for a block or two; ten times as much would make whom it is kept brief for
+	// wait as long as a full pipe does.
+	briefTime = 20 * time.Millisecond
+
+	// busyTime bounds how much longer a peer has for what it is asked for, because it
+	// is asked for something else too. A slow one may need that long for the smallest
+	// piece of a list of hashes; at ten times as much, who answers neither would hold
+	// its work for a minute.
+	busyTime = 4 * time.Second
+
 	// requestTime is how much work one request is. Several requests fill a
 	// pipe, so that answers come as a steady stream from which the rate can
 	// be read, and a lost request is a small loss.

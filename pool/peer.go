@@ -46,7 +46,9 @@ type peer[P, K comparable] struct {
 	sampleTime  time.Duration // what the next sample is gathered over
 
 	services [MaxClasses]service
-	single   bool // one request at a time: its answers do not keep order
+	single   bool  // one request at a time: its answers do not keep order
+	brief    bool  // its pipe is short, see Brief
+	aside    int64 // bytes that it is asked for besides, see Busy
 
 	late      bool      // snubbed: no new work but a probe now and then
 	lateCount int       // times in a row without a byte
@@ -144,6 +146,46 @@ func (p *Pool[P, K]) Single(name P) {
 	}
 }
 
+// Brief keeps what a peer has in flight to a round trip, or lets its pipe be as long as
+// that of others again. It is for somebody who asks the peer one question after the other
+// besides: when the next one arrives there, all that was in flight before it has been
+// sent, so it need not wait, and the link has not been idle either.
+func (p *Pool[P, K]) Brief(name P, brief bool) {
+	if pr := p.peers[name]; pr != nil && pr.brief != brief {
+		pr.brief = brief
+		p.lookAt(pr)
+	}
+}
+
+// Busy says that a peer is asked for so many bytes of something that is not the pool's,
+// once at a time. What is in flight may come behind that, and is due as much later.
+func (p *Pool[P, K]) Busy(name P, bytes int64) {
+	pr := p.peers[name]
+	if pr == nil {
+		return
+	}
+	pr.aside = bytes
+	if pr.rate == 0 || pr.late {
+		return
+	}
+	more := min(pr.rate.duration(bytes), busyTime)
+	for _, r := range pr.queue {
+		if !r.late {
+			r.finish, r.deadline = r.finish.Add(more), r.deadline.Add(p.stretch(more))
+			p.watch(r)
+		}
+	}
+}
+
+// Free says that the peer has answered it. The time that this took is not held against
+// what comes next.
+func (p *Pool[P, K]) Free(now time.Time, name P) {
+	if pr := p.peers[name]; pr != nil {
+		pr.aside = 0
+		pr.answered = later(pr.answered, now)
+	}
+}
+
 // release returns the keys of a request that are still in flight there.
 func (p *Pool[P, K]) release(r *request[P, K]) (n int) {
 	for k := range r.keys {
@@ -201,12 +243,23 @@ func (pr *peer[P, K]) room(c *Config) int64 {
 	if pr.rate == 0 {
 		return math.MaxInt64 // see requestSize
 	}
-	return min(pr.rate.bytes(pr.rtt+pipeTime), pr.growth, c.peerBytes())
+	pipe := pr.rtt + pipeTime
+	if pr.brief {
+		pipe = pr.briefPipe()
+	}
+	return min(pr.rate.bytes(pipe), pr.growth, c.peerBytes())
 }
+
+// briefPipe is how much work is in a brief pipe, which several requests fill, too.
+func (pr *peer[P, K]) briefPipe() time.Duration { return max(pr.rtt, briefTime) }
 
 // requestBytes is what one request weighs, if the server does not say otherwise.
 func (pr *peer[P, K]) requestBytes(c *Config) int64 {
-	return min(pr.rate.bytes(requestTime), pr.growth, c.peerBytes())
+	request := requestTime
+	if pr.brief {
+		request = min(request, pr.briefPipe()/4)
+	}
+	return min(pr.rate.bytes(request), pr.growth, c.peerBytes())
 }
 
 // requestSize returns the keys and bytes that one request of a class may have.
@@ -246,10 +299,11 @@ func (pr *peer[P, K]) finishOf(now time.Time, n int64, fallback BytesPerSec) tim
 	if pr.answered.After(since) {
 		since = pr.answered
 	}
-	expected := since.Add(pr.rtt + rate.duration(pr.booked+n))
+	n += pr.booked + pr.aside
+	expected := since.Add(pr.rtt + rate.duration(n))
 	if over := now.Sub(head.finish); over > pr.slack() {
 		silence := now.Sub(since)
-		return now.Add(2*silence + over + rate.duration(pr.booked+n))
+		return now.Add(2*silence + over + rate.duration(n))
 	}
 	if expected.Before(now) {
 		return now

@@ -350,6 +350,15 @@ func agreeWithTwin(t *rapid.T) {
 			p.Expect(class, w.expected[class])
 			step()
 		},
+		"brief": func(t *rapid.T) {
+			n := rapid.SampledFrom(names).Draw(t, "peer")
+			p.Brief(n, rapid.Bool().Draw(t, "brief"))
+			p.Busy(n, int64(rapid.IntRange(0, 100_000).Draw(t, "bytes")))
+			if rapid.Bool().Draw(t, "free") {
+				p.Free(now, n)
+			}
+			step()
+		},
 		"cancel": func(t *rapid.T) {
 			k := rapid.IntRange(0, 300).Draw(t, "key")
 			if known := p.Cancel(k); known != (w.state[k] != "") {

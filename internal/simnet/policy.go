@@ -17,6 +17,10 @@ type Policy interface {
 	Leave(now time.Duration, peer int)
 	// Known says that the hashes of all blocks from this one up are known.
 	Known(now time.Duration, from int)
+	// Walks says that a peer is asked for so many bytes of hashes, and Walked that it
+	// has answered. When all hashes are known, the peer is negative.
+	Walks(peer int, bytes int64)
+	Walked(now time.Duration, peer int)
 	// Deliver takes an answer, which may be less than was asked for. It reports
 	// for each block whether it was of use. A block is of use once, but for
 	// those that are found to be junk.

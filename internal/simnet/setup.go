@@ -91,5 +91,5 @@ func (w *world) begin() {
 		w.timed(func() { w.policy.Known(0, 0) })
 		return
 	}
-	w.askHashes()
+	w.askHashes(true)
 }

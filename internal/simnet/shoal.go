@@ -17,6 +17,7 @@ type shoal struct {
 	young int          // all blocks from here up have been given to the pool
 	old   int          // and all below here
 	known int
+	guide int
 	rank  int64
 	items []pool.Item[key]
 	taken []bool
@@ -45,7 +46,7 @@ func (k *key) block() int { return int(binary.LittleEndian.Uint64(k[:])) }
 var epoch = time.Unix(1_409_400_000, 0)
 
 func newShoal(s Setup) Policy {
-	return &shoal{Setup: s, pool: pool.New[int, key](pool.Config{Rand: s.Rand}), young: s.Blocks, known: s.Blocks}
+	return &shoal{Setup: s, pool: pool.New[int, key](pool.Config{Rand: s.Rand}), young: s.Blocks, known: s.Blocks, guide: -1}
 }
 
 func (s *shoal) Join(now time.Duration, peer int) {
@@ -63,6 +64,17 @@ func (s *shoal) Leave(_ time.Duration, peer int) {
 }
 
 func (s *shoal) Known(_ time.Duration, from int) { s.known = from }
+
+func (s *shoal) Walks(peer int, bytes int64) {
+	if peer != s.guide {
+		s.pool.Brief(s.guide, false)
+		s.pool.Brief(peer, true)
+		s.guide = peer
+	}
+	s.pool.Busy(peer, bytes)
+}
+
+func (s *shoal) Walked(now time.Duration, peer int) { s.pool.Free(epoch.Add(now), peer) }
 
 func (s *shoal) Deliver(now time.Duration, a Answer) []bool {
 	s.items, s.taken = s.items[:0], s.taken[:0]

@@ -2,50 +2,67 @@ package simnet
 
 import "time"
 
-// walk is the walk from the head down: one peer after the other is asked for the
-// hashes that come next, as the downloader does it.
+// walk is the walk from the head down, as the downloader does it: a peer is asked for the
+// hashes that come next as long as it answers in time.
 type walk struct {
 	known   int // the hashes of all blocks from this one up are known
+	batch   int // how many are asked for
 	waiting bool
 	asked   uint32 // counts requests
-	peer    *peer
+	peer    *peer  // who is asked; nil: nobody yet
 	turn    int
 }
 
-// hashPatience is how long the downloader waits for hashes before it asks somebody
-// else.
-const hashPatience = 2 * time.Second
+// What the downloader does: how long it waits for hashes before it asks somebody else,
+// how many it asks for first, and how much more each time.
+const (
+	hashPatience = 2 * time.Second
+	firstHashes  = 2048
+	hashGrowth   = 4
+)
 
-// askHashes asks the next peer for the next hashes.
-func (w *world) askHashes() {
+// askHashes asks for the next hashes, of somebody else if the last one was no good.
+func (w *world) askHashes(other bool) {
 	k := &w.walk
-	k.waiting = k.known > 0
-	if !k.waiting {
+	if k.waiting = k.known > 0; !k.waiting {
+		w.timed(func() { w.policy.Walks(-1, 0) })
 		return
 	}
-	k.asked++
-	w.plan(w.now+hashPatience, walkLate, nil, k.asked, nil)
-	for range w.peers {
-		k.turn = (k.turn + 1) % len(w.peers)
-		p := w.peers[k.turn]
-		if p.on {
-			k.peer = p
-			p.open++
-			m := &message{hashes: min(w.Walk, k.known), from: k.known}
-			w.plan(w.now+p.delay, requestComes, p, p.conn, m)
+	if other || k.peer == nil || !k.peer.on {
+		if k.peer = w.nextGuide(); k.peer == nil {
 			return
 		}
 	}
+	k.asked++
+	w.plan(w.now+hashPatience, walkLate, nil, k.asked, nil)
+	k.batch = min(max(firstHashes, hashGrowth*k.batch), w.Walk)
+	k.peer.open++
+	m := &message{hashes: min(k.batch, k.known), from: k.known}
+	w.timed(func() { w.policy.Walks(int(k.peer.id), int64(m.hashes*hashBytes)) })
+	w.plan(w.now+k.peer.delay, requestComes, k.peer, k.peer.conn, m)
+}
+
+// nextGuide returns the next peer that is connected, nil if there is none.
+func (w *world) nextGuide() *peer {
+	k := &w.walk
+	for range w.peers {
+		k.turn = (k.turn + 1) % len(w.peers)
+		if p := w.peers[k.turn]; p.on {
+			return p
+		}
+	}
+	return nil
 }
 
 // hashesCome takes an answer with hashes; those that have come already, from
 // somebody else, are no news.
-func (w *world) hashesCome(m *message) {
+func (w *world) hashesCome(p *peer, m *message) {
 	k := &w.walk
+	w.timed(func() { w.policy.Walked(w.now, int(p.id)) })
 	if m.from != k.known {
 		return
 	}
 	k.known -= m.hashes
 	w.timed(func() { w.policy.Known(w.now, k.known) })
-	w.askHashes()
+	w.askHashes(false)
 }

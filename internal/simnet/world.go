@@ -160,7 +160,8 @@ func (w *world) happens(e event) bool {
 		return true
 	case walkLate:
 		if w.walk.asked == e.gen && w.walk.waiting {
-			w.askHashes()
+			w.askHashes(true)
+			return true
 		}
 	case peerJoins:
 		w.joins(p)
@@ -203,7 +204,7 @@ func (w *world) leaves(p *peer) {
 	p.queue, p.serving, p.open = nil, nil, 0
 	w.timed(func() { w.policy.Leave(w.now, int(p.id)) })
 	if w.walk.waiting && w.walk.peer == p {
-		w.askHashes()
+		w.askHashes(true)
 	}
 	if p.Down.High > 0 {
 		w.plan(w.now+lifetime(p.Down, p.rand), peerJoins, p, 0, nil)
@@ -306,7 +307,7 @@ func (w *world) here(p *peer, m *message) bool {
 	p.received += m.bytes
 	p.open--
 	if m.hashes > 0 {
-		w.hashesCome(m)
+		w.hashesCome(p, m)
 		return true
 	}
 	var useful []bool

@@ -1,0 +1,91 @@
+package downloader_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/shoalnet/shoal/internal/testbed"
+)
+
+// walkers joins actors of the same chain, which answer 200 hashes at once. It returns
+// them, and where the time of each answer with hashes is noted.
+func (w *world) walkers(c *testbed.Branch, n int) (list []*actor, answers *[]time.Time) {
+	answers = new([]time.Time)
+	for i := range n {
+		list = append(list, w.join(&actor{
+			name: fmt.Sprint("peer ", i), chain: c, delay: 20 * ms, rate: 200e3, hashes: 200,
+			ancestry: func(_ common.Hash, answer []common.Hash) []common.Hash {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				*answers = append(*answers, time.Now())
+				return answer
+			},
+		}))
+	}
+	return list, answers
+}
+
+// TestTheWalkHasAGuide: one of equal peers leads the walk, and its answers do not wait
+// behind all the blocks that the others have in their pipes.
+func TestTheWalkHasAGuide(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 6000)
+	inBubble(t, func(t *testing.T, w *world) {
+		list, answers := w.walkers(c, 4)
+		w.settled(c)
+		w.honest(list...)
+		w.once()
+		var led []int
+		for _, a := range list {
+			led = append(led, a.walked)
+		}
+		// That others answer little at once too is found out by trying.
+		if n := len(*answers); slices.Max(led) < n/2 {
+			t.Errorf("of %d answers with hashes, the peers have sent %v", n, led)
+		}
+		// An answer takes 53 ms, and a block or two may be ahead of it.
+		took := (*answers)[len(*answers)-1].Sub((*answers)[0])
+		if most := time.Duration(len(*answers)) * 140 * ms; took > most {
+			t.Errorf("%d answers with hashes took %v, want %v at most", len(*answers), took, most)
+		}
+	})
+}
+
+// TestADripOfHashesIsOutpaced: whoever names one hash at a time does not lead for long.
+func TestADripOfHashesIsOutpaced(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 6000)
+	inBubble(t, func(t *testing.T, w *world) {
+		drip := w.join(&actor{name: "drip", chain: c, delay: 20 * ms, rate: 200e3, hashes: 1})
+		list, answers := w.walkers(c, 3)
+		w.settled(c)
+		w.honest(append(list, drip)...)
+		if n := len(*answers); n < 25 {
+			t.Errorf("%d answers of 200 hashes, the others came one by one", n)
+		}
+	})
+}
+
+// TestTheGuideFallsSilent: the walk goes on with another one, and the blocks of the
+// others come meanwhile.
+func TestTheGuideFallsSilent(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 6000)
+	inBubble(t, func(t *testing.T, w *world) {
+		silent := w.join(&actor{name: "silent", chain: c, delay: 20 * ms, rate: 200e3, hashes: 200})
+		silent.ancestry = func(_ common.Hash, answer []common.Hash) []common.Hash {
+			if silent.walked == 5 {
+				<-silent.gone
+			}
+			return answer
+		}
+		began := time.Now()
+		list, _ := w.walkers(c, 3)
+		w.settled(c)
+		w.honest(list...)
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
