@@ -145,6 +145,9 @@ func (s *Store) AppendContent(dst []byte, k Kind, h common.Hash) ([]byte, error)
 		if err != nil {
 			return dst, err
 		}
+		if now.segment == elsewhere {
+			return s.appendElsewhere(dst, k, h, now)
+		}
 		b, err := s.familyOf(k).files.appendRaw(dst, k, h, now)
 		if err == nil || now == p || k != Chunk {
 			return b, err

@@ -25,6 +25,10 @@
 // does that: it puts what is left again, durably, then takes the segment out of the index,
 // then removes the file, so a crash leaves at worst a file in which nothing is held.
 //
+// Content can also be elsewhere: the index knows it, and its bytes are read by
+// [Options.Elsewhere]. Its place is in segment 0, which there is none of, and of receipts it
+// has the number of a block. This is how chain archives are served as they are.
+//
 // The payload log is the write-ahead log of the index. [Store.Put] appends its
 // records to the segment, syncs it once, and only then commits the index
 // entries together with a checkpoint "indexed up to (segment, offset)", without
@@ -83,6 +87,7 @@
 //	'p' index(8)       → hash(32) × 1..512                            plan, youngest first
 //	'm' "checkpoint"   → segment(4) offset(4) blocks(8)
 //	'm' "chunks"       → segment(4) offset(4) chunks(8)
+//	'm' "elsewhere"    → nothing                                      some content is elsewhere
 //	'm' "format"       → version(4)
 //	'm' "genesis"      → hash(32)
 //	'm' "network"      → name

@@ -27,6 +27,7 @@ const (
 const (
 	metaCheckpoint = "checkpoint"
 	metaChunks     = "chunks"
+	metaElsewhere  = "elsewhere"
 	metaFormat     = "format"
 	metaGenesis    = "genesis"
 	metaNetwork    = "network"
@@ -61,7 +62,7 @@ func prefixedNumber(prefix byte, n uint64) (k numberKey) {
 
 // place says where a record is, and the block's number.
 type place struct {
-	segment uint32
+	segment uint32 // 0: elsewhere
 	offset  uint32
 	length  uint32 // of the raw bytes
 	number  uint64

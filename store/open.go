@@ -29,7 +29,7 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // Errors that a person can do something about: ErrLocked, ErrNetwork,
 // ErrFormat, ErrNotExist. Their text says what.
 func Open(dir string, opts Options) (*Store, error) {
-	s := &Store{dir: dir, log: opts.logger()}
+	s := &Store{dir: dir, log: opts.logger(), elsewhere: opts.Elsewhere}
 	s.dbLog = &indexLogger{log: s.log}
 	if err := s.open(&opts); err != nil {
 		// Nobody else has seen s; what is open is closed, and the cause told.

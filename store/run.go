@@ -37,6 +37,7 @@ type run struct {
 	buf     []byte // bytes of the segment
 	at      int    // in buf: where the next record begins
 	ahead   int    // how much is read beyond what is needed
+	other   []byte // what is in no segment
 }
 
 // AppendBlocks appends the raw bytes of blocks to dst: of those of the hashes that
@@ -55,7 +56,7 @@ func (s *Store) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) 
 		if n == most {
 			break
 		}
-		record, err := s.read(r, h)
+		raw, _, err := s.read(r, h)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
@@ -66,7 +67,6 @@ func (s *Store) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) 
 		if err != nil {
 			return dst, err
 		}
-		raw := record[recordHeader:]
 		if n > 0 && len(dst)-start+len(raw) > limit {
 			break
 		}
@@ -88,12 +88,12 @@ func (s *Store) Each(hashes []common.Hash, visit func(raw []byte) error) error {
 	r := s.openRun()
 	defer r.close()
 	for _, h := range hashes {
-		record, err := s.read(r, h)
+		raw, number, err := s.read(r, h)
 		if err != nil {
 			return err
 		}
-		s.known.add(h, recordNumber(record))
-		if err := visit(record[recordHeader:]); err != nil {
+		s.known.add(h, number)
+		if err := visit(raw); err != nil {
 			return err
 		}
 	}
@@ -102,31 +102,40 @@ func (s *Store) Each(hashes []common.Hash, visit func(raw []byte) error) error {
 
 func (s *Store) openRun() *run {
 	r := runs.Get().(*run)
-	*r = run{files: s.chain.files, buf: r.buf[:0]}
+	*r = run{files: s.chain.files, buf: r.buf[:0], other: r.other[:0]}
 	return r
 }
 
 func (r *run) close() {
-	if cap(r.buf) <= keepRun {
+	if cap(r.buf) <= keepRun && cap(r.other) <= keepRun {
 		runs.Put(r)
 	}
 }
 
-// read returns the record of a block, which is valid until the next call.
-func (s *Store) read(r *run, h common.Hash) ([]byte, error) {
+// read returns the bytes of a block, which are valid until the next call, and its number.
+func (s *Store) read(r *run, h common.Hash) (raw []byte, number uint64, err error) {
 	record, err := r.next(h)
 	if err == nil && record == nil {
-		record, err = s.seek(r, h)
+		p, err := getPlace(s.db, h)
+		if err != nil {
+			return nil, 0, err
+		}
+		if p.segment == elsewhere {
+			r.other, err = s.appendElsewhere(r.other[:0], Block, h, p)
+			return r.other, p.number, err
+		}
+		if record, err = s.seek(r, h, p); err != nil {
+			return nil, 0, err
+		}
 	}
-	return record, err
+	if err != nil {
+		return nil, 0, err
+	}
+	return record[recordHeader:], recordNumber(record), nil
 }
 
-// seek finds a block by the index.
-func (s *Store) seek(r *run, h common.Hash) ([]byte, error) {
-	p, err := getPlace(s.db, h)
-	if err != nil {
-		return nil, err
-	}
+// seek goes to the record of a block.
+func (s *Store) seek(r *run, h common.Hash, p place) ([]byte, error) {
 	corrupt := func(reason string) error {
 		return &CorruptError{File: s.chain.files.path(p.segment), Offset: int64(p.offset), Hash: h, Reason: reason}
 	}

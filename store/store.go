@@ -17,7 +17,7 @@ import (
 // Record is one block, or other content, as the store sees it.
 type Record struct {
 	Hash   common.Hash
-	Number uint64 // of a block
+	Number uint64 // of a block; of registered receipts, that of a block that has them
 	// Raw is its bytes. Put copies them; the caller may reuse the slice.
 	Raw []byte
 }
@@ -47,6 +47,9 @@ type Options struct {
 	// what it has not yet written to tables (16 MiB). Default 32 MiB, at least
 	// 24 MiB.
 	CacheSize int64
+	// Elsewhere has the content that was registered, see [Store.Register]. Without it,
+	// reading that is an error.
+	Elsewhere Elsewhere
 	// Logger hears of repairs and of trouble. Default: silent.
 	Logger *slog.Logger
 	// MustExist makes Open fail with ErrNotExist instead of creating a store.
@@ -111,6 +114,8 @@ type Store struct {
 	memTable uint64
 	chain    *family // blocks and receipts
 	chunks   *family
+	// elsewhere is nil if nothing is read from there.
+	elsewhere Elsewhere
 
 	head  atomic.Pointer[Head]
 	plan  atomic.Pointer[Plan] // nil: no plan
