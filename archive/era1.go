@@ -139,17 +139,7 @@ func (e *era1) block(start, n int64) (blk Block, err error) {
 	if err := e.checkSize(start, typeHeader, n, 0, MaxBlock); err != nil {
 		return blk, err
 	}
-	if e.header, err = e.unpack(e.header[:0], typeHeader, n); err != nil {
-		return blk, err
-	}
-	bodyStart := e.src.off
-	if n, err = e.entry(typeBody, 0, MaxBlock); err != nil {
-		return blk, err
-	}
-	if e.body, err = e.unpack(e.body[:0], typeBody, n); err != nil {
-		return blk, at(bodyStart, err)
-	}
-	raw, err := join(e.header, e.body)
+	raw, err := e.joined(n)
 	if err != nil {
 		return blk, err
 	}
@@ -169,6 +159,21 @@ func (e *era1) block(start, n int64) (blk Block, err error) {
 	e.starts = append(e.starts, start)
 	e.acc.add(b.Hash, blk.TD)
 	return blk, nil
+}
+
+// joined reads the header, whose entry has n bytes, and the body of a block.
+func (e *era1) joined(n int64) (raw []byte, err error) {
+	if e.header, err = e.unpack(e.header[:0], typeHeader, n); err != nil {
+		return nil, err
+	}
+	bodyStart := e.src.off
+	if n, err = e.entry(typeBody, 0, MaxBlock); err != nil {
+		return nil, err
+	}
+	if e.body, err = e.unpack(e.body[:0], typeBody, n); err != nil {
+		return nil, at(bodyStart, err)
+	}
+	return join(e.header, e.body)
 }
 
 // join makes the RLP of a block from that of its header and body. The content

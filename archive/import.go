@@ -119,7 +119,7 @@ func (im *importer) add(b Block) error {
 	im.links = append(im.links, im.last)
 	im.recs = append(im.recs, store.Record{Hash: b.Hash, Number: b.Number, Raw: b.Raw()})
 	if b.Receipts != nil && b.HasReceipts() {
-		im.receipts = append(im.receipts, store.Record{Hash: b.ReceiptRoot, Raw: b.Receipts})
+		im.receipts = append(im.receipts, store.Record{Hash: b.ReceiptRoot, Number: b.Number, Raw: b.Receipts})
 	}
 	im.bytes += len(b.Raw()) + len(b.Receipts)
 	if im.bytes >= importBytes || len(im.recs) >= importBlocks {
