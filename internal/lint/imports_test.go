@@ -30,6 +30,7 @@ var table = []room{
 	{path: "peer", imports: []string{"wire"}},
 	{path: "txindex", imports: []string{"chain", "store"}},
 	{path: "archive", imports: []string{"chain", "store"}},
+	{path: "depot", imports: []string{"archive", "chain", "store"}},
 	{path: "downloader", imports: []string{"pool", "chain", "store"}},
 	{path: "node", imports: []string{"chain", "downloader", "peer", "pool", "store", "swarm", "wire"}},
 
