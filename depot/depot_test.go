@@ -284,11 +284,11 @@ func TestWrongDepots(t *testing.T) {
 	closed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }))
 	defer closed.Close()
 	for location, want := range map[string]string{
-		filepath.Join(empty, "nowhere"):      "no such file",
-		glob(t, dir, "dev-00000-*.era1"):     "not a directory",
-		"ftp://example.org/era1":             "there are directories",
-		"s3://?endpoint=http://a":            "want s3://BUCKET",
-		"s3://things?endpoint=example":       "no address",
+		filepath.Join(empty, "nowhere"):           "no such file",
+		glob(t, dir, "dev-00000-*.era1"):          "not a directory",
+		"ftp://example.org/era1":                  "there are directories",
+		"s3://?endpoint=http://a":                 "want s3://BUCKET",
+		"s3://things?endpoint=example":            "no address",
 		"s3://me:secret@things?endpoint=http://a": "AWS_ACCESS_KEY_ID",
 	} {
 		if _, err := depot.Open(location); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {

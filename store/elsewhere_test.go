@@ -101,7 +101,7 @@ func TestElsewhere(t *testing.T) {
 			t.Errorf("Each: %v %s", err, cmp.Diff(want, got))
 		}
 		all, err := s.AppendBlocks(nil, hashes, 30, 1<<20)
-		if joined := fmt.Sprintf("%s", all); err != nil || len(joined) < 30*7 || joined[:14] != "block 1block 2" {
+		if joined := string(all); err != nil || len(joined) < 30*7 || joined[:14] != "block 1block 2" {
 			t.Errorf("AppendBlocks: %q, %v", all, err)
 		}
 	}

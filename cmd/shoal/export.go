@@ -16,6 +16,7 @@ import (
 
 func newExport() *cobra.Command {
 	o := &options{}
+	archives := &archiveOptions{}
 	var (
 		from, to uint64
 		format   string
@@ -40,7 +41,10 @@ A file appears when it is complete.`,
 			if err != nil {
 				return err
 			}
-			st, net, err := o.openExisting(ui.Logger)
+			if err := archives.check(); err != nil {
+				return err
+			}
+			st, net, _, err := o.openWith(cmd.Context(), archives, ui, false)
 			if err != nil {
 				return err
 			}
@@ -79,6 +83,7 @@ A file appears when it is complete.`,
 		},
 	}
 	o.add(cmd)
+	archives.add(cmd)
 	cmd.Flags().Uint64Var(&from, "from", 0, "`number` of the first block")
 	cmd.Flags().Uint64Var(&to, "to", math.MaxUint64, "`number` of the last block (default: the head)")
 	cmd.Flags().Lookup("to").DefValue = ""

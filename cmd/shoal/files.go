@@ -39,7 +39,13 @@ what it logs. --receipts=false leaves them out.`,
 				}
 			}
 			if o.network == "" { // a new data directory is for the network of the files
-				if o.network, err = o.networkFor(files[0]); err != nil {
+				o.network, err = o.networkIfNew(func() (string, error) {
+					if net, err := o.networkOf(files[0]); err == nil {
+						return net.Name, nil
+					}
+					return "", nil
+				})
+				if err != nil {
 					return err
 				}
 			}
@@ -82,9 +88,9 @@ what it logs. --receipts=false leaves them out.`,
 	return cmd
 }
 
-// networkFor returns the network that a new data directory is for if it begins with
-// a file, "" for one that exists or if the file does not tell.
-func (o *options) networkFor(file string) (string, error) {
+// networkIfNew returns the network that a new data directory is for, as far as what it
+// begins with tells, and "" for one that exists.
+func (o *options) networkIfNew(tell func() (string, error)) (string, error) {
 	st, err := store.Open(o.dataDir, store.Options{MustExist: true})
 	if err == nil {
 		return "", st.Close()
@@ -92,10 +98,7 @@ func (o *options) networkFor(file string) (string, error) {
 	if !errors.Is(err, store.ErrNotExist) {
 		return "", err
 	}
-	if net, err := o.networkOf(file); err == nil {
-		return net.Name, nil
-	}
-	return "", nil
+	return tell()
 }
 
 // importHint adds what to do to errors that have a usual cause.

@@ -36,12 +36,15 @@ func (o *limitOptions) add(cmd *cobra.Command) {
 // saves a quarter of the memory, and a tenth of it would cost a tenth of the time.
 const gcPercent = 50
 
-// configure turns the flags into what a node needs, and has the garbage collector
-// keep to the memory, unless the environment says something else (GOMEMLIMIT, GOGC).
-func (o *limitOptions) configure(cfg *node.Config) (err error) {
-	if cfg.Memory, err = parseSize("--memory", o.memory, node.MinMemory, ""); err != nil {
+// configure turns the flags into what a node needs, which gets what is not reserved of the
+// memory, and has the garbage collector keep to all of it, unless the environment says
+// something else (GOMEMLIMIT, GOGC).
+func (o *limitOptions) configure(cfg *node.Config, reserved int64) (err error) {
+	memory, err := parseSize("--memory", o.memory, uint64(node.MinMemory+reserved), "")
+	if err != nil {
 		return err
 	}
+	cfg.Memory = memory - reserved
 	if cfg.Download, err = parseRate("--download-limit", o.download); err != nil {
 		return err
 	}
@@ -53,11 +56,11 @@ func (o *limitOptions) configure(cfg *node.Config) (err error) {
 		return usage("--max-peers %d: want a number of peers, or 0", o.maxPeers)
 	case o.maxPeers > room:
 		return usage("--max-peers %d: --memory %s has room for %d, each at its worst; %d peers take --memory %dMiB",
-			o.maxPeers, o.memory, room, o.maxPeers, node.MemoryFor(o.maxPeers)>>20)
+			o.maxPeers, o.memory, room, o.maxPeers, (node.MemoryFor(o.maxPeers)+reserved)>>20)
 	}
 	cfg.MaxPeers = o.maxPeers
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(cfg.Memory)
+		debug.SetMemoryLimit(memory)
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)

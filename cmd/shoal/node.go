@@ -25,6 +25,7 @@ func nodeCommand(m *miner) *cobra.Command {
 	limits := &limitOptions{}
 	find := &discoverOptions{}
 	web := &httpOptions{}
+	archives := &archiveOptions{}
 	var listen string
 	var peers []string
 	var receipts bool
@@ -40,9 +41,16 @@ with Ctrl-C.
 --http-addr it also answers programs, in JSON-RPC over HTTP and WebSocket as other
 Ethereum nodes do, as far as no state is needed (namespaces eth, net, web3, debug;
 eth_subscribe to newHeads and syncing); Prometheus under /metrics; and who watches
-over it under /healthz and /readyz.`,
+over it under /healthz and /readyz.
+
+With --archive it serves era1 archives as they are, in a directory, on a web server or
+in a bucket, without importing them. Each is read once, the first time that it is seen,
+and checked as an import would; what is kept on disk is an index of 160 bytes for each
+block. The keys of a bucket come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, its
+service from AWS_ENDPOINT_URL and AWS_REGION, or s3://BUCKET/PREFIX?endpoint=URL.`,
 		Example: `  shoal node --listen 127.0.0.1:0
   shoal node --peer 192.0.2.7:30303 --peer 192.0.2.8:30303
+  shoal node --archive s3://era1/mainnet?endpoint=https://storage.example.org
   shoal node --http-addr :8545 --upload-limit 2MB --max-peers 30`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -62,17 +70,29 @@ over it under /healthz and /readyz.`,
 			if err := web.check(); err != nil {
 				return err
 			}
-			var cfg node.Config
-			if err := limits.configure(&cfg); err != nil {
+			if err := archives.check(); err != nil {
 				return err
 			}
-			st, net, err := o.open(ui.Logger)
+			var cfg node.Config
+			if err := limits.configure(&cfg, archives.reserved()); err != nil {
+				return err
+			}
+			st, net, depot, err := o.openWith(cmd.Context(), archives, ui, true)
 			if err != nil {
 				return err
 			}
 			defer closeStore(st, &err)
 			if err := seals.configure(&cfg, net); err != nil {
 				return err
+			}
+			if depot != nil {
+				opts, err := seals.importing(net)
+				if err != nil {
+					return err
+				}
+				if err := indexArchives(cmd.Context(), depot, st, opts, ui); err != nil {
+					return err
+				}
 			}
 			l, err := listenTCP(listen)
 			if err != nil {
@@ -119,6 +139,7 @@ over it under /healthz and /readyz.`,
 	find.add(cmd)
 	find.addNAT(cmd)
 	web.add(cmd)
+	archives.add(cmd)
 	cmd.Flags().BoolVar(&receipts, "receipts", false, receiptsUsage)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:"+defaultPort, "`address` to listen on; port 0 takes a free one")
 	addPeers(cmd, &peers)

@@ -132,11 +132,12 @@ func (o *options) openOrMake(log *slog.Logger, mayMake bool) (*store.Store, *cha
 	if err != nil {
 		return nil, nil, err
 	}
-	st, err := openStore(o.dataDir, net, log, !mayMake)
+	st, err := openStore(o.dataDir, net, log, nil, !mayMake)
 	return st, net, err
 }
 
-func openStore(dir string, net *chain.Network, log *slog.Logger, mustExist bool) (*store.Store, error) {
+// openStore opens a store, whose content may also be elsewhere.
+func openStore(dir string, net *chain.Network, log *slog.Logger, elsewhere store.Elsewhere, mustExist bool) (*store.Store, error) {
 	b, err := net.GenesisBlock()
 	if err != nil {
 		return nil, err
@@ -148,6 +149,7 @@ func openStore(dir string, net *chain.Network, log *slog.Logger, mustExist bool)
 	return store.Open(dir, store.Options{
 		Network:   net.Name,
 		Genesis:   store.Genesis{Record: store.Record{Hash: b.Hash, Number: 0, Raw: b.Raw()}, TD: td},
+		Elsewhere: elsewhere,
 		Logger:    log,
 		MustExist: mustExist,
 	})

@@ -18,6 +18,7 @@ func newSync() *cobra.Command {
 	limits := &limitOptions{}
 	find := &discoverOptions{}
 	from := &fetchOptions{}
+	archives := &archiveOptions{}
 	var receipts bool
 	cmd := &cobra.Command{
 		Use:   "sync --peer ADDRESS...",
@@ -39,11 +40,14 @@ that cannot be reached does not matter as long as another one can.`,
 			if err := from.check(); err != nil {
 				return err
 			}
-			var cfg node.Config
-			if err := limits.configure(&cfg); err != nil {
+			if err := archives.check(); err != nil {
 				return err
 			}
-			st, net, err := o.open(ui.Logger)
+			var cfg node.Config
+			if err := limits.configure(&cfg, archives.reserved()); err != nil {
+				return err
+			}
+			st, net, _, err := o.openWith(cmd.Context(), archives, ui, true)
 			if err != nil {
 				return err
 			}
@@ -75,6 +79,7 @@ that cannot be reached does not matter as long as another one can.`,
 	limits.add(cmd)
 	find.add(cmd)
 	from.add(cmd)
+	archives.add(cmd)
 	cmd.Flags().BoolVar(&receipts, "receipts", false, receiptsUsage)
 	return cmd
 }
