@@ -106,7 +106,7 @@ func TestF9DiskFull(t *testing.T) {
 	shoal(t, "import", "--datadir", source, "--network", c.net.Name, c.file)
 	_, addr := startNode(t, "--datadir", source, "--listen", "127.0.0.1:0")
 	cases := []struct{ size, command string }{
-		{"66m", "sync"}, {"16k", "sync"}, {"800k", "import"}, {"65m", "import"}, {"69m", "sync"},
+		{"34m", "sync"}, {"16k", "sync"}, {"800k", "import"}, {"33m", "import"}, {"37m", "sync"},
 	}
 	if testing.Short() {
 		cases = cases[:1]
