@@ -174,6 +174,7 @@ type outlook struct {
 	sums   [MaxClasses]BytesPerSec // of those among them that serve a class
 	median BytesPerSec             // of those that are measured, 0 if there is none
 	trip   time.Duration           // the least round trip of those
+	trips  time.Duration           // the mean of their round trips, weighted by rate
 }
 
 // rates returns the outlook, which is a little old if there are many peers.
@@ -182,6 +183,7 @@ func (p *Pool[P, K]) rates(now time.Time) outlook {
 		return p.outlook
 	}
 	o := outlook{}
+	trips := 0.0
 	measured := p.measured[:0]
 	for _, pr := range p.order {
 		if !pr.late && pr.rate > 0 {
@@ -194,12 +196,14 @@ func (p *Pool[P, K]) rates(now time.Time) outlook {
 			if len(measured) == 0 || pr.rtt < o.trip {
 				o.trip = pr.rtt
 			}
+			trips += float64(pr.rate) * pr.rtt.Seconds()
 			measured = append(measured, pr.rate)
 		}
 	}
 	if len(measured) > 0 {
 		slices.Sort(measured)
 		o.median = measured[len(measured)/2]
+		o.trips = time.Duration(trips / float64(o.sum) * float64(time.Second))
 	}
 	p.outlook, p.measured = o, measured
 	return o

@@ -94,8 +94,10 @@ func (p *Pool[P, K]) Leave(name P) {
 	for _, r := range pr.queue {
 		p.release(r)
 		r.closed = true
+		if !r.late {
+			p.unbook(r)
+		}
 	}
-	p.bytesInFlight -= pr.booked
 	pr.left = true
 	delete(p.peers, name)
 	for i, x := range p.order {

@@ -120,7 +120,8 @@ type tail struct {
 	near   bool          // so little is left that who gets it matters
 	finish time.Duration // when all would be done if it were shared ideally
 	median BytesPerSec
-	keys   int // bound on the keys of the next request, 0 for none
+	trips  time.Duration // mean round trip
+	keys   int           // bound on the keys of the next request, 0 for none
 }
 
 // tailHorizon is how far before the end the last work is dealt out with care.
@@ -132,7 +133,7 @@ func (p *Pool[P, K]) tail(now time.Time) (t tail) {
 	if o.sum == 0 {
 		return t
 	}
-	t.median = o.median
+	t.median, t.trips = o.median, o.trips
 	// All peers do all that is left, and those of each class what is left of it.
 	var all int64
 	for n := range p.classes {
@@ -157,7 +158,7 @@ func (pr *peer[P, K]) allowance(now time.Time, t tail) int64 {
 	if rate == 0 {
 		rate = t.median * optimism
 	}
-	bound := time.Duration(tailSlack*float64(t.finish)) + 2*pr.rtt
+	bound := time.Duration(tailSlack*float64(t.finish)) + 2*t.trips
 	return rate.bytes(bound - pr.finishOf(now, 0, rate).Sub(now))
 }
 
