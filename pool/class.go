@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Class is a kind of content: blocks, receipts, chunks of files. One message of a
 // network protocol carries one kind, and not every peer serves every kind.
@@ -32,6 +35,46 @@ func (c *class) learn(size int) {
 	c.meanSize += sizeGain * (float64(size) - c.meanSize)
 }
 
+// yieldKeys is over how many keys a yield is averaged. It is taken for leastYield at
+// the least, because a peer that seems to have one in a thousand would be asked for a
+// thousand at once, and might have them all; and for mostYield at the most when it is
+// judged what its peer misses.
+const (
+	yieldKeys  = 64
+	leastYield = 1.0 / 8
+	mostYield  = 0.99
+)
+
+// learnYield takes an answer that had so many keys, and could have had others.
+func (s *service) learnYield(had, others int) {
+	n := had + others
+	if n == 0 {
+		return
+	}
+	s.shown = min(s.shown, yieldKeys) + n
+	s.yield += float64(n) / float64(s.shown) * (float64(had)/float64(n) - s.yield)
+	s.yield = max(s.yield, leastYield)
+}
+
+// miss takes an answer that has none of so many keys.
+func (s *service) miss(keys int) {
+	s.empty++
+	s.luck += s.chance(keys)
+}
+
+// chance is the logarithm of how likely it is that the peer has none of so many keys.
+func (s *service) chance(keys int) float64 {
+	return float64(keys) * math.Log1p(-min(s.share(), mostYield))
+}
+
+// share is how much of what it is asked for the peer is expected to bring.
+func (s *service) share() float64 {
+	if s.yield == 0 {
+		return 1
+	}
+	return s.yield
+}
+
 // inTail reports whether all that is left of the class has been handed out.
 func (c *class) inTail() bool {
 	return c.stats.Wanted == 0 && c.expected == 0 && c.stats.InFlight > 0
@@ -49,7 +92,10 @@ type service struct {
 	capKeys  int   // most keys that it answers at once, 0 if not known
 	capBytes int64 // most bytes that it answers at once, 0 if not known
 
+	yield     float64   // how much of what it is asked for it has, 0 if not known
+	shown     int       // over how many keys that is averaged
 	empty     int       // answers in a row that had nothing
+	luck      float64   // logarithm of how likely they are, by the yield
 	restUntil time.Time // no work before, because of them
 
 	blocked uint64 // class.added when nothing was eligible for it

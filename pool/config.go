@@ -164,12 +164,16 @@ const (
 	lackTime = 10 * time.Second
 
 	// A peer that answers with nothing at all rests: at once if it never had
-	// anything, after restAfter times in a row otherwise. It may be behind
-	// us in the chain, and each key costs a question. The rest doubles from
-	// restMin to restMax.
+	// anything, otherwise after restAfter times in a row that are unlikely for what
+	// it has had before. It may be behind us in the chain, and each key costs a
+	// question. The rest doubles from restMin to restMax.
 	restAfter = 4
 	restMin   = 100 * time.Millisecond
 	restMax   = lackTime
+
+	// unlikely is the logarithm of how likely something is that is not chance any
+	// more: one in ten thousand, because each peer answers thousands of times.
+	unlikely = -9.2
 
 	// lackKeys bounds that memory for one peer; the oldest is forgotten first.
 	lackKeys = 4096

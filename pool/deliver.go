@@ -47,6 +47,7 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 		last     = -1  // position in r of the last item
 		pos      int   // where in r the next item is expected
 		answered int   // items of r
+		had      int   // of them, those that are not absent
 	)
 	for n, it := range items {
 		all += int64(it.Size)
@@ -62,6 +63,9 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 		if it.Absent {
 			verdicts[n] = Lacking
 			continue
+		}
+		if asked >= 0 {
+			had++
 		}
 		var i uint32
 		if asked >= 0 {
@@ -97,6 +101,11 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 	if !pr.single {
 		s.learnCap(r.id, len(r.keys), answered, last, all)
 	}
+	shown := last + 1 // keys that it has or lacks
+	if answered == 0 {
+		shown = len(r.keys)
+	}
+	s.learnYield(had, shown-had)
 	pr.arriving = 0
 	p.closeRequest(pr, r)
 	p.lookAt(pr)
@@ -111,10 +120,10 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 		}
 	}
 	if r.got > 0 {
-		pr.late, pr.lateCount, s.empty = false, 0, 0
+		pr.late, pr.lateCount, s.empty, s.luck = false, 0, 0, 0
 	} else {
-		s.empty++
-		if over := s.empty - restAfter; over >= 0 || pr.rate == 0 {
+		s.miss(len(r.keys))
+		if over := s.empty - restAfter; over >= 0 && s.luck < unlikely || pr.rate == 0 {
 			s.restUntil = now.Add(min(restMin<<min(max(over, 0), 10), restMax))
 		}
 	}
@@ -221,6 +230,8 @@ func (s *service) learnCap(id uint64, asked, answered, last int, bytes int64) {
 	switch {
 	case answered == 0 || last+1 != answered:
 		return
+	case answered < asked && s.yield > 0 && s.chance(asked-answered) > unlikely:
+		// It may just have none of the others.
 	case answered == asked:
 		// At its limit and still whole: try a little more next time, for
 		// the limit may have been another.
@@ -253,6 +264,7 @@ func (p *Pool[P, K]) closeRequest(pr *peer[P, K], r *request[P, K]) {
 	if !r.late {
 		pr.open--
 		pr.booked -= r.bytes
+		pr.weight -= r.weight
 		pr.keys -= len(r.keys)
 		p.unbook(r)
 	}

@@ -108,7 +108,7 @@ func (p *Pool[P, K]) giveUp(now time.Time, pr *peer[P, K]) Late[P] {
 		late.Keys += p.release(r)
 		p.unbook(r)
 	}
-	pr.booked, pr.keys, pr.open, pr.arriving = 0, 0, 0, 0
+	pr.booked, pr.weight, pr.keys, pr.open, pr.arriving = 0, 0, 0, 0, 0
 	pr.late = true
 	pr.limit = WhyLate
 	p.lookAt(pr)

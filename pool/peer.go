@@ -27,6 +27,7 @@ type peer[P, K comparable] struct {
 	seq    uint64           // order of joining
 	queue  []*request[P, K] // open requests, oldest first; answers come in this order
 	booked int64            // bytes expected from them
+	weight int64            // what all their keys weigh, also those that it may not have
 	keys   int              // keys in them
 	open   int              // how many of them are not given up as late
 
@@ -278,7 +279,7 @@ func (pr *peer[P, K]) requestSize(c *Config, class Class) (keys int, bytes int64
 		}
 		return min(keys, firstKeys), math.MaxInt64
 	}
-	bytes = pr.requestBytes(c)
+	bytes = int64(float64(pr.requestBytes(c)) / s.share())
 	if s.capBytes > 0 {
 		bytes = min(bytes, s.capBytes)
 	}
@@ -301,7 +302,7 @@ func (pr *peer[P, K]) finishOf(now time.Time, n int64, fallback BytesPerSec) tim
 	if pr.answered.After(since) {
 		since = pr.answered
 	}
-	n += pr.booked + pr.aside
+	n += pr.weight + pr.aside
 	expected := since.Add(pr.rtt + rate.duration(n))
 	if over := now.Sub(head.finish); over > pr.slack() {
 		silence := now.Sub(since)

@@ -22,7 +22,8 @@ type request[P, K comparable] struct {
 	class    Class
 	keys     []K
 	slots    []uint32    // of the keys, as they were when it was made
-	bytes    int64       // what the keys were expected to weigh
+	weight   int64       // what the keys were expected to weigh
+	bytes    int64       // what was expected to come of them, by the peer's yield
 	got      int64       // what has arrived of them
 	rate     BytesPerSec // of the peer when it was asked, 0 if not measured
 	sent     time.Time
@@ -225,7 +226,7 @@ func (p *Pool[P, K]) CancelWanted(class Class) {
 	p.compact(&p.classes[class])
 	for _, pr := range p.order {
 		s := &pr.services[class]
-		s.empty, s.restUntil = 0, time.Time{}
+		s.empty, s.luck, s.restUntil = 0, 0, time.Time{}
 	}
 }
 

@@ -56,11 +56,17 @@ func (p *Pool[P, K]) handOut(now time.Time, idle []*peer[P, K]) (out []Request[P
 	if len(out) == 0 && t.near && p.lookedAtAll {
 		// Everybody was told to leave the little that is left to faster
 		// peers. Whoever would really bring it first takes it.
-		if pr := p.earliest(now, idle); pr != nil {
-			t.near = false
-			t.keys = 1
-			if r, ok := p.lease(now, pr, t); ok {
+		t.near, t.keys = false, 1
+		for _, b := range p.soonest(now) {
+			if !p.hasRoom(b.peer) {
+				break // it brings it sooner than anybody else, also if it has to wait
+			}
+			r, ok := p.lease(now, b.peer, t)
+			if ok {
 				out = append(out, r)
+			}
+			if ok || b.peer.limit != WhyLacking {
+				break
 			}
 		}
 	}
@@ -253,11 +259,12 @@ func (p *Pool[P, K]) fill(now time.Time, pr *peer[P, K], class Class, maxKeys in
 }
 
 // open books a request for a peer and sets its deadline.
-func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], class Class, keys []K, slots []uint32, bytes int64) *request[P, K] {
+func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], class Class, keys []K, slots []uint32, weight int64) *request[P, K] {
 	p.nextID++
-	r := &request[P, K]{id: p.nextID, peer: pr, class: class, keys: keys, slots: slots, bytes: bytes, rate: pr.rate, sent: now}
+	bytes := int64(float64(weight) * pr.services[class].share())
+	r := &request[P, K]{id: p.nextID, peer: pr, class: class, keys: keys, slots: slots, weight: weight, bytes: bytes, rate: pr.rate, sent: now}
 	if pr.rate > 0 && !pr.late {
-		r.finish = pr.finishOf(now, bytes, 0)
+		r.finish = pr.finishOf(now, weight, 0)
 		wait := time.Duration(deadlineFactor*float64(r.finish.Sub(now))) + 4*pr.dev
 		r.deadline = now.Add(p.stretch(max(p.cfg.minDeadline(), wait, p.capWait(bytes))))
 	} else {
@@ -273,11 +280,12 @@ func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], class Class, keys []K, 
 	pr.queue = append(pr.queue, r)
 	pr.open++
 	pr.booked += bytes
+	pr.weight += weight
 	pr.keys += len(keys)
 	pr.stats.Requests++
 	p.bytesInFlight += bytes
 	pr.limit = p.busyWhy()
-	p.classes[class].booked += bytes
+	p.classes[class].booked += weight
 	p.stats.Requests++
 	p.stats.Asked += uint64(len(keys))
 	p.watch(r)
@@ -287,30 +295,24 @@ func (p *Pool[P, K]) open(now time.Time, pr *peer[P, K], class Class, keys []K, 
 // unbook takes back what open has booked for the pool.
 func (p *Pool[P, K]) unbook(r *request[P, K]) {
 	p.bytesInFlight -= r.bytes
-	p.classes[r.class].booked -= r.bytes
+	p.classes[r.class].booked -= r.weight
 }
 
 func (p *Pool[P, K]) stretch(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * p.linkFactor)
 }
 
-// earliest returns the peer that would bring one more key first, if that is
-// one of the idle ones and not a busy one that is about to be free.
-func (p *Pool[P, K]) earliest(now time.Time, idle []*peer[P, K]) *peer[P, K] {
+// soonest lists the peers that may have something of what is wanted, the one that would
+// bring one more key first before the others.
+func (p *Pool[P, K]) soonest(now time.Time) (list []booking[P, K]) {
 	median := p.rates(now).median
-	var best *peer[P, K]
-	var at time.Time
 	for _, pr := range p.order {
 		class, why := p.choose(now, pr)
 		if pr.late || why != WhyUnknown {
 			continue
 		}
-		if f := pr.finishOf(now, int64(p.classes[class].meanSize), median*optimism); best == nil || f.Before(at) {
-			best, at = pr, f
-		}
+		list = append(list, booking[P, K]{pr, pr.finishOf(now, int64(p.classes[class].meanSize), median*optimism)})
 	}
-	if best != nil && slices.Contains(idle, best) {
-		return best
-	}
-	return nil
+	slices.SortStableFunc(list, func(a, b booking[P, K]) int { return a.finish.Compare(b.finish) })
+	return list
 }
