@@ -89,12 +89,16 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (see %q)", err, cmd.CommandPath()+" --help")
 	})
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().String(configFlag, "", "`file` with what flags say, see \"shoal config\"; or $SHOAL_CONFIG")
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return configure(cmd) }
 	root.AddCommand(
 		newDemo(), newNode(), newMine(), newSync(), newImport(), newExport(), newVerify(), newStatus(), newPeers(),
-		newPut(), newGet(), newPin(), newUnpin(), newLs(), newSim(), newVersion(),
+		newPut(), newGet(), newPin(), newUnpin(), newLs(), newSim(), newConfig(), newVersion(),
 	)
 	wrapArgs(root)
+	if err := complete(root); err != nil { // only for a flag that there is not
+		panic(err)
+	}
 	return root
 }
 
