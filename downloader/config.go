@@ -25,6 +25,8 @@ type Peer interface {
 	GetContent(id uint64, kind store.Kind, addrs []common.Hash)
 	// GetHashes asks for up to max ancestors of a block, its parent first.
 	GetHashes(start common.Hash, max int)
+	// Told returns our head as the peer has been told of it when it came.
+	Told() common.Hash
 	// Announce sends a block that was not asked for. It is called only if the claim does
 	// not say Content.
 	Announce(raw []byte)

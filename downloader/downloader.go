@@ -150,7 +150,7 @@ type peerState struct {
 	retryAt   time.Time // when it is tried again
 	heads     uint64    // head blocks of chains that were taken up, which it brought and no pool knows of
 	headBytes uint64
-	sent      common.Hash // head that we announced last
+	sent      common.Hash // head of ours that it was told of last
 	refused   bool        // does not know the end of the present walk
 	slow      bool        // has let us wait in the present walk
 	walk      hashAsk     // what it was asked for last in a walk
@@ -392,7 +392,7 @@ type joined struct {
 }
 
 func (m joined) apply(l *loop) error {
-	p := &peerState{Peer: m.peer, claim: m.claim, sent: m.claim.Head, round: l.round + 1}
+	p := &peerState{Peer: m.peer, claim: m.claim, sent: m.peer.Told(), round: l.round + 1}
 	l.peers[m.peer] = p
 	l.order = append(l.order, p)
 	var classes []pool.Class

@@ -39,6 +39,7 @@ func (l *library) GetHashes(start common.Hash, max int) {
 
 func (l *library) String() string                               { return "library" }
 func (l *library) Announce([]byte)                              {}
+func (l *library) Told() common.Hash                            { return common.Hash{} }
 func (l *library) TellHead(downloader.Claim)                    {}
 func (l *library) Received() uint64                             { return 0 }
 func (l *library) Drop(*downloader.Offence)                     {}

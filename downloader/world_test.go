@@ -127,6 +127,7 @@ type actor struct {
 	blocks   func(asked []common.Hash, answer []downloader.Block) []downloader.Block
 	ancestry func(start common.Hash, answer []common.Hash) []common.Hash
 
+	greeted  common.Hash     // our head when it joined
 	as       downloader.Peer // who it is for the downloader; nil: itself
 	requests chan func()
 	gone     chan struct{}
@@ -165,6 +166,7 @@ func (w *world) join(a *actor) *actor {
 	if a.as == nil {
 		a.as = a
 	}
+	a.greeted = w.store.Head().Hash
 	w.down.Join(w.ctx, a.as, a.claim)
 	return a
 }
@@ -268,6 +270,8 @@ func (a *actor) Announce(raw []byte) {
 	a.told = append(a.told, h)
 	a.mu.Unlock()
 }
+
+func (a *actor) Told() common.Hash { return a.greeted }
 
 func (a *actor) TellHead(now downloader.Claim) {
 	a.mu.Lock()

@@ -42,6 +42,9 @@ func (n *Node) exchange() *peer.Exchange {
 	}
 }
 
+// Told implements downloader.Peer.
+func (r remote) Told() common.Hash { return r.Session.Told().Head }
+
 // TellHead implements downloader.Peer.
 func (r remote) TellHead(now downloader.Claim) {
 	r.Session.TellHead(peer.Status{TD: now.TD, Head: now.Head})

@@ -29,6 +29,7 @@ type Session struct {
 	ctx     context.Context  // from Run on; ends the session
 	over    func() time.Time // from Run on; once ctx is done: until when all must be closed
 	hello   wire.Hello       // set before Config.Admit
+	told    Status           // what our Hello says; set by Run
 	limit   limiter
 
 	// What moves is alive. Both are times since born, which clocks that are set
@@ -148,6 +149,9 @@ func (s *Session) Inbound() bool { return s.inbound }
 // Config.Admit on.
 func (s *Session) Hello() wire.Hello { return s.hello }
 
+// Told returns the chain that our Hello has told of. It is valid from Handler.Joined on.
+func (s *Session) Told() Status { return s.told }
+
 // RemoteAddr returns the address of the other side.
 func (s *Session) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
 
@@ -186,6 +190,7 @@ func (s *Session) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s.ctx = ctx
+	s.told = s.cfg.Status()
 	s.over = sync.OnceValue(func() time.Time {
 		if !owed(context.Cause(ctx)) {
 			return past

@@ -31,7 +31,6 @@ func (s *Session) write(ctx context.Context, greeted <-chan struct{}) error {
 // writeQueue sends our Hello, then, once the other side's was good, whatever is
 // queued.
 func (s *Session) writeQueue(ctx context.Context, greeted <-chan struct{}) error {
-	status := s.cfg.Status()
 	caps := wire.CapPeers | wire.CapTransactions | wire.CapChain
 	if s.cfg.Exchange != nil {
 		caps |= wire.CapContent
@@ -39,7 +38,7 @@ func (s *Session) writeQueue(ctx context.Context, greeted <-chan struct{}) error
 	err := s.out.Write(wire.Hello{
 		Version: wire.Version, Network: *uint256.NewInt(s.cfg.Network), Client: s.cfg.Client,
 		Caps: caps, Port: s.cfg.Port, Node: s.cfg.Node,
-		TD: status.TD, Best: status.Head, Genesis: s.cfg.Genesis,
+		TD: s.told.TD, Best: s.told.Head, Genesis: s.cfg.Genesis,
 	})
 	if err != nil {
 		return err
