@@ -27,7 +27,10 @@ func ceiling(id, size string, must, stretch float64) row {
 		must: must, stretch: stretch, atLeast: true, runs: 5,
 		measure: func(ctx context.Context, l *lab, _ int) (v run, err error) {
 			m, err := l.benchmark(ctx, "./node", "Sync/"+size, "3x")
-			v.Value = m["of-ceiling"]
+			if err != nil {
+				return v, err
+			}
+			v.Value, err = m.in("of-ceiling")
 			v.Note = fmt.Sprintf("%.0f blocks/s, %.0f MB/s", m["blocks/s"], m["MB/s"])
 			v.Details = m
 			return v, err
@@ -38,12 +41,26 @@ func ceiling(id, size string, must, stretch float64) row {
 var schedulerCost = row{id: "P21", about: "scheduler for each block, with 1,000,000 in the pool", must: 2, stretch: 0.7, unit: "us", runs: 5,
 	measure: func(ctx context.Context, l *lab, _ int) (v run, err error) {
 		m, err := l.benchmark(ctx, "./pool", "Scheduler/peers=16/pool=1000000", "2000000x")
-		v.Value, v.Details = m["ns/op"]/1000, m
+		if err != nil {
+			return v, err
+		}
+		ns, err := m.in("ns/block")
+		v.Value, v.Details = ns/1000, m
 		return v, err
 	}}
 
 // metrics are the figures of a benchmark, by their units.
 type metrics map[string]float64
+
+// in returns the figure of a unit, which must be there: a benchmark that has come to
+// measure something else would pass any bound.
+func (m metrics) in(unit string) (float64, error) {
+	x, ok := m[unit]
+	if !ok {
+		return 0, fmt.Errorf("the benchmark says nothing in %s: %v", unit, m)
+	}
+	return x, nil
+}
 
 var metric = regexp.MustCompile(`([0-9.e+]+) (\S*[a-zA-Z]\S*)`)
 
