@@ -328,7 +328,12 @@ func (l *loop) decide() (again bool, err error) {
 		return false, err
 	}
 	l.walk()
-	if again, err = l.feed(); err != nil {
+	searching, err := l.searchPlan()
+	if err != nil {
+		return false, err
+	}
+	feeding, err := l.feed()
+	if err != nil {
 		return false, err
 	}
 	for _, k := range l.keeping {
@@ -342,7 +347,7 @@ func (l *loop) decide() (again bool, err error) {
 		}
 	}
 	l.progress()
-	return again, nil
+	return searching || feeding, nil
 }
 
 // expire takes the work from peers that are late.

@@ -81,3 +81,34 @@ func TestEagerSeals(t *testing.T) {
 		}
 	}
 }
+
+// TestGivers: two peers that take turns cannot make us remember for ever who named what,
+// and what is remembered is right.
+func TestGivers(t *testing.T) {
+	var p plan
+	peers := []*peerState{{}, {}}
+	const hashes = 5*mostGivers + 7
+	for i := uint64(1); i <= hashes; i++ {
+		p.gave(i, peers[i%2])
+		p.gave(i, peers[i%2]) // whoever goes on takes no further place
+		if len(p.givers) > mostGivers {
+			t.Fatalf("%d places after %d hashes", len(p.givers), i)
+		}
+	}
+	known := 0
+	for i := uint64(1); i <= hashes; i++ {
+		switch p.giverOf(i) {
+		case peers[i%2]:
+			known++
+		case nil:
+			if i > hashes-mostGivers/2 {
+				t.Fatalf("it is not known who named hash %d of %d", i, hashes)
+			}
+		default:
+			t.Fatalf("hash %d is said to be by another one", i)
+		}
+	}
+	if known < mostGivers/2 {
+		t.Errorf("it is known of %d hashes who named them", known)
+	}
+}

@@ -137,10 +137,28 @@ func prepare(ctx context.Context, d *Downloader, numbers <-chan uint64) {
 // further up in the list: the links between them are checked as the blocks come.
 func (p *plan) trusts(index uint64) bool { return p.checkpoint && index >= p.trusted }
 
+// searchPlan looks for a checkpoint in the hashes that an earlier process has left, some at
+// a time: meanwhile seals are checked that need not be, and all else goes on. It reports
+// whether there is more to do.
+func (l *loop) searchPlan() (again bool, err error) {
+	p := l.plan
+	if p == nil || p.searched == p.inherited || p.trusts(p.searched) {
+		return false, nil
+	}
+	from := p.searched
+	p.searched = min(from+scanRun, p.inherited)
+	hashes, err := l.store.PlanHashes(nil, from, p.searched)
+	if err != nil {
+		return false, err
+	}
+	l.findCheckpoint(from, hashes)
+	return p.searched < p.inherited, nil
+}
+
 // findCheckpoint looks for a checkpoint among hashes that follow on an index.
 func (l *loop) findCheckpoint(from uint64, hashes []common.Hash) {
 	p := l.plan
-	if p.checkpoint || len(l.cfg.Checkpoints) == 0 {
+	if p.trusts(from) || len(l.cfg.Checkpoints) == 0 {
 		return
 	}
 	for i, h := range hashes {

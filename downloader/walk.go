@@ -39,6 +39,8 @@ type plan struct {
 	alarm      bool   // something was wrong: all seals are checked
 	checkpoint bool   // there is a trusted hash in the list
 	trusted    uint64 // at this index
+	inherited  uint64 // so many hashes are to be searched for one, because an earlier process left them
+	searched   uint64 // so many of them have been
 	unproven   bool   // nothing has come of it, nor of what its source claimed before
 	blank      bool   // but for the head, nothing of it was stored when it was taken up
 }
@@ -53,6 +55,23 @@ type hashAsk struct {
 type giver struct {
 	from uint64
 	peer *peerState
+}
+
+// mostGivers bounds the memory of who named what. Peers that take turns with full answers
+// fill it in 33 million hashes, and with answers of one hash each soon; at ten times as
+// many, blame would look through a long list.
+const mostGivers = 4096
+
+// gave notes who names the hashes from an index on. Of a list that is full, the young half
+// is from then on by nobody in particular.
+func (p *plan) gave(from uint64, who *peerState) {
+	switch n := len(p.givers); {
+	case n > 0 && p.givers[n-1].peer == who:
+		return
+	case n == mostGivers:
+		p.givers = slices.Replace(p.givers, 0, n/2, giver{p.givers[0].from, nil})
+	}
+	p.givers = append(p.givers, giver{from, who})
 }
 
 // giverOf returns who named the hash at an index, nil if that is not known.
@@ -107,12 +126,8 @@ func (l *loop) openPlan(source *peerState) error {
 	l.plan.patience, l.plan.batch = hashPatience, min(firstHashes, l.cfg.hashesPerRequest())
 	l.plan.next = max(slices.Index(l.order, source), 0)
 	l.vouch.Store(0)
-	for from := uint64(0); from < sp.Len && len(l.cfg.Checkpoints) > 0 && !l.plan.checkpoint; from += scanRun {
-		hashes, err := l.store.PlanHashes(nil, from, min(from+scanRun, sp.Len))
-		if err != nil {
-			return err
-		}
-		l.findCheckpoint(from, hashes)
+	if len(l.cfg.Checkpoints) > 0 {
+		l.plan.inherited = sp.Len
 	}
 	l.plan.admission.probes = make(map[common.Hash]bool)
 	if sp.Len > 1 { // by an earlier process
@@ -280,9 +295,7 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 		return err
 	}
 	if n > 0 {
-		if len(p.givers) == 0 || p.givers[len(p.givers)-1].peer != from {
-			p.givers = append(p.givers, giver{p.Len, from})
-		}
+		p.gave(p.Len, from)
 		l.findCheckpoint(p.Len, hashes[:n])
 		l.probeBatch(p.Len, hashes[:n])
 		p.last = hashes[n-1]
