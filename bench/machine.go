@@ -31,7 +31,8 @@ func ceiling(id, size string, must, stretch float64) row {
 				return v, err
 			}
 			v.Value, err = m.in("of-ceiling")
-			v.Note = fmt.Sprintf("%.0f blocks/s, %.0f MB/s", m["blocks/s"], m["MB/s"])
+			v.Note = fmt.Sprintf("%.0f blocks/s, %.0f MB/s; of the ceiling alone, in ceilings: socket %.1f, hashes %.1f, roots %.1f, disk %.1f",
+				m["blocks/s"], m["MB/s"], m["socket-ceilings"], m["hashes-ceilings"], m["roots-ceilings"], m["disk-ceilings"])
 			v.Details = m
 			return v, err
 		}}

@@ -171,6 +171,9 @@ func TestMetrics(t *testing.T) {
 	if err != nil || len(m) != 4 || m["MB/s"] != 184.9 || m["of-ceiling"] != 0.92 || m["blocks/s"] != 1.5e6 {
 		t.Errorf("%v, %v", m, err)
 	}
+	if _, err := m.in("ns/block"); err == nil {
+		t.Error("a figure that is not there is taken for 0")
+	}
 	if _, err := parseMetrics("PASS\n"); err == nil {
 		t.Error("nothing was measured, and nobody says so")
 	}
