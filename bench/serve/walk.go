@@ -21,7 +21,7 @@ type Walk struct {
 
 // derived is a chain that is not stored. It holds one block of each stretch, from
 // which the others are made again when somebody asks, and for each block its number
-// in a table by hash, 8 bytes for each block of the chain. A chain as long as that
+// in a table by hash, 16 bytes for each block of the chain. A chain as long as that
 // of mainnet at the end of proof of work takes 270 MB so; its blocks would take
 // 8 GB.
 type derived struct {
@@ -29,10 +29,17 @@ type derived struct {
 	head Head
 
 	marks []*chain.Block // the last block before each stretch
-	table []uint32       // by the first bits of the hash, with linear probing; 0: free
+	table []entry        // by bits of the hash, with linear probing
 
 	mu     sync.Mutex
 	recent []*stretch // the youngest last
+}
+
+// entry is a block in the table: its number, 0 if the entry is free, and some more of its
+// hash. To look at the block itself would cost making a stretch again.
+type entry struct {
+	number uint32
+	tag    uint32
 }
 
 // stretch is a run of blocks that has been made again.
@@ -59,7 +66,7 @@ func derive(network *chain.Network, w Walk) (*derived, error) {
 	for size < 2*w.Blocks {
 		size *= 2
 	}
-	d.table = make([]uint32, size)
+	d.table = make([]entry, size)
 	genesis, err := network.GenesisBlock()
 	if err != nil {
 		return nil, err
@@ -75,10 +82,10 @@ func derive(network *chain.Network, w Walk) (*derived, error) {
 	d.marks = append(d.marks, genesis)
 	for b := range g.Blocks(w.Blocks) {
 		i := d.slot(b.Hash)
-		for d.table[i] != 0 {
+		for d.table[i].number != 0 {
 			i = (i + 1) % uint64(len(d.table))
 		}
-		d.table[i] = uint32(b.Number)
+		d.table[i] = entry{uint32(b.Number), tag(b.Hash)}
 		td.Add(&td, &b.Difficulty)
 		if b.Number%stretchBlocks == 0 {
 			d.marks = append(d.marks, b)
@@ -91,6 +98,8 @@ func derive(network *chain.Network, w Walk) (*derived, error) {
 func (d *derived) slot(h common.Hash) uint64 {
 	return binary.BigEndian.Uint64(h[:]) & uint64(len(d.table)-1)
 }
+
+func tag(h common.Hash) uint32 { return binary.BigEndian.Uint32(h[8:]) }
 
 // block returns the block of a number above 0. It needs mu.
 func (d *derived) block(n uint64) (*chain.Block, error) {
@@ -118,8 +127,11 @@ func (d *derived) block(n uint64) (*chain.Block, error) {
 
 // find returns the block of a hash, nil if there is none. It needs mu.
 func (d *derived) find(h common.Hash) (*chain.Block, error) {
-	for i := d.slot(h); d.table[i] != 0; i = (i + 1) % uint64(len(d.table)) {
-		b, err := d.block(uint64(d.table[i]))
+	for i := d.slot(h); d.table[i].number != 0; i = (i + 1) % uint64(len(d.table)) {
+		if d.table[i].tag != tag(h) {
+			continue
+		}
+		b, err := d.block(uint64(d.table[i].number))
 		if err != nil || b.Hash == h {
 			return b, err
 		}
