@@ -209,9 +209,10 @@ func (l *loop) walk() {
 	l.follow(c)
 	p.asked = c
 	p.deadline = l.now.Add(p.patience)
-	c.walk = hashAsk{p.last, l.now}
+	now := time.Now() // the store may have kept us since l.now, and the answer is timed
+	c.walk = hashAsk{p.last, now}
 	n := l.hashesFor(c)
-	l.pool.Busy(c.Peer, int64(n*hashBytes))
+	l.pool.Busy(now, c.Peer, int64(n*hashBytes))
 	c.GetHashes(p.last, n)
 }
 
@@ -226,7 +227,7 @@ type hashesCame struct {
 func (m hashesCame) apply(l *loop) error {
 	p, from := l.plan, l.peers[m.peer]
 	if from != nil {
-		l.pool.Free(m.at, m.peer)
+		l.pool.Free(m.at, m.peer, int64(len(m.hashes)*hashBytes))
 	}
 	if p == nil || from == nil || p.Complete || m.start != p.last {
 		return nil // late, and no longer of use

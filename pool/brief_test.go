@@ -52,7 +52,7 @@ func TestAnswersAsideDoNotCountAsTime(t *testing.T) {
 			for len(s.open["a"]) > 0 {
 				s.wait(80 * time.Millisecond) // hashes come
 				if told {
-					s.pool.Free(s.now, "a")
+					s.pool.Free(s.now, "a", 8000)
 				}
 				s.wait(time.Duration(len(s.open["a"][0].Keys)) * 10 * time.Millisecond)
 				s.answer("a", s.open["a"][0].Keys...)
@@ -73,8 +73,8 @@ func TestAnswersAsideDoNotCountAsTime(t *testing.T) {
 // ever.
 func TestABusyPeerHasLonger(t *testing.T) {
 	for bytes, want := range map[int64]time.Duration{0: 0, 200_000: 2 * time.Second, 1e9: 4 * time.Second} {
-		s := newScript(t, pool.Config{}, "a", "b")
-		s.want(0, 2000)
+		s := newScript(t, pool.Config{PeerBytes: 100_000}, "a", "b")
+		s.want(0, 200_000)
 		for range 10 {
 			s.reserve()
 			for len(s.open["a"]) > 0 { // 100 kB/s
@@ -86,7 +86,7 @@ func TestABusyPeerHasLonger(t *testing.T) {
 		s.reserve()
 		due := func() time.Duration {
 			began := s.now
-			for {
+			for range 1000 {
 				s.answerAll("b")
 				for _, l := range s.pool.Expire(s.now) {
 					if l.Peer == "a" {
@@ -96,10 +96,43 @@ func TestABusyPeerHasLonger(t *testing.T) {
 				s.reserve()
 				s.wait(10 * time.Millisecond)
 			}
+			t.Fatal("it is never late")
+			return 0
 		}
-		s.pool.Busy("a", bytes)
+		s.pool.Busy(s.now, "a", bytes)
 		if got := due() - time.Second; got < want-50*time.Millisecond || got > want+500*time.Millisecond {
 			t.Errorf("asked for %d bytes more, it is late %v later, want %v", bytes, got, want)
 		}
+	}
+}
+
+// TestWhatElseIsAnsweredTellsTheRoundTrip: a peer whose pipe is never empty shows it in no
+// other way.
+func TestWhatElseIsAnsweredTellsTheRoundTrip(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a")
+	s.want(0, 20_000)
+	s.pool.Busy(s.now, "a", 10_000)
+	s.wait(300 * time.Millisecond) // of which the hashes take 100 ms, which nobody knows yet
+	s.pool.Free(s.now, "a", 10_000)
+	trip := func() time.Duration {
+		st, _ := s.pool.PeerStats(s.now, "a")
+		return st.RoundTrip
+	}
+	if got := trip(); got != 300*time.Millisecond {
+		t.Errorf("the round trip is %v after the first answer, want what that took", got)
+	}
+	for range 20 {
+		s.reserve()
+		s.pool.Busy(s.now, "a", 10_000)
+		s.wait(200 * time.Millisecond)
+		for range min(2, len(s.open["a"])) {
+			s.wait(time.Duration(len(s.open["a"][0].Keys)) * 10 * time.Millisecond)
+			s.answer("a", s.open["a"][0].Keys...)
+		}
+		s.wait(100 * time.Millisecond)
+		s.pool.Free(s.now, "a", 10_000)
+	}
+	if got := trip(); got > 250*time.Millisecond {
+		t.Errorf("the round trip is taken for %v, want 200 ms about", got)
 	}
 }

@@ -116,6 +116,12 @@ const (
 	// a single key: few, because it may be slow, and enough to see its rate.
 	firstKeys = 8
 
+	// startBytes is what a peer may have in flight when it has brought its first keys
+	// faster than can be measured. From there on it doubles with each round trip, until
+	// the rate says otherwise. A tenth of it is three more round trips until a link is
+	// full; ten times as much could be more than it brings in time.
+	startBytes = 32 << 10
+
 	// firstDeadline is what the first request may take. Clients of 2014 pause
 	// half a second before they answer anything.
 	firstDeadline = 2 * time.Second

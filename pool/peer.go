@@ -39,17 +39,19 @@ type peer[P, K comparable] struct {
 	growth   int64         // slow start: most bytes in flight, doubles with each answer
 	answered time.Time     // when the last answer came
 
-	firstTook  time.Duration // the first answer's, and what it weighed:
-	firstBytes int64         // with a rate, they give the round trip
+	firstTook  time.Duration // the first answer's, and what it weighed: with a rate, they
+	firstBytes int64         // give the round trip. 0: it was not alone in the pipe
 
 	samples     int // taken so far
 	sampleBytes int64
 	sampleTime  time.Duration // what the next sample is gathered over
 
 	services [MaxClasses]service
-	single   bool  // one request at a time: its answers do not keep order
-	brief    bool  // its pipe is short, see Brief
-	aside    int64 // bytes that it is asked for besides, see Busy
+	single   bool // one request at a time: its answers do not keep order
+	brief    bool // its pipe is short, see Brief
+
+	aside   int64 // bytes that it is asked for besides, see Busy
+	asideAt time.Time
 
 	late      bool      // snubbed: no new work but a probe now and then
 	lateCount int       // times in a row without a byte
@@ -162,12 +164,12 @@ func (p *Pool[P, K]) Brief(name P, brief bool) {
 
 // Busy says that a peer is asked for so many bytes of something that is not the pool's,
 // once at a time. What is in flight may come behind that, and is due as much later.
-func (p *Pool[P, K]) Busy(name P, bytes int64) {
+func (p *Pool[P, K]) Busy(now time.Time, name P, bytes int64) {
 	pr := p.peers[name]
 	if pr == nil {
 		return
 	}
-	pr.aside = bytes
+	pr.aside, pr.asideAt = bytes, now
 	if pr.rate == 0 || pr.late {
 		return
 	}
@@ -180,12 +182,28 @@ func (p *Pool[P, K]) Busy(name P, bytes int64) {
 	}
 }
 
-// Free says that the peer has answered it. The time that this took is not held against
-// what comes next.
-func (p *Pool[P, K]) Free(now time.Time, name P) {
-	if pr := p.peers[name]; pr != nil {
+// Free says that the peer has answered that, with so many bytes. The time that this took
+// is not held against what comes next, and tells the round trip like any other.
+func (p *Pool[P, K]) Free(now time.Time, name P, bytes int64) {
+	pr := p.peers[name]
+	if pr == nil {
+		return
+	}
+	if pr.aside > 0 {
+		trip := now.Sub(pr.asideAt)
+		if pr.rate > 0 {
+			trip = max(trip-pr.rate.duration(bytes), 0)
+		}
+		pr.tripped(trip)
 		pr.aside = 0
-		pr.answered = later(pr.answered, now)
+	}
+	pr.answered = later(pr.answered, now)
+}
+
+// tripped notes how long a round trip was at the most.
+func (pr *peer[P, K]) tripped(trip time.Duration) {
+	if pr.rtt == 0 || trip < pr.rtt {
+		pr.rtt = trip
 	}
 }
 
@@ -246,23 +264,34 @@ func (pr *peer[P, K]) room(c *Config) int64 {
 	if pr.rate == 0 {
 		return math.MaxInt64 // see requestSize
 	}
+	window := min(pr.growth, c.peerBytes())
+	if pr.starting() {
+		return window
+	}
 	pipe := pr.rtt + pipeTime
 	if pr.brief {
 		pipe = pr.briefPipe()
 	}
-	return min(pr.rate.bytes(pipe), pr.growth, c.peerBytes())
+	return min(pr.rate.bytes(pipe), window)
 }
+
+// starting reports whether the peer has answered too fast for its rate to be known.
+func (pr *peer[P, K]) starting() bool { return pr.samples == 0 && pr.sampleBytes > 0 }
 
 // briefPipe is how much work is in a brief pipe, which several requests fill, too.
 func (pr *peer[P, K]) briefPipe() time.Duration { return max(pr.rtt, briefTime) }
 
 // requestBytes is what one request weighs, if the server does not say otherwise.
 func (pr *peer[P, K]) requestBytes(c *Config) int64 {
+	window := min(pr.growth, c.peerBytes())
+	if pr.starting() {
+		return window
+	}
 	request := requestTime
 	if pr.brief {
 		request = min(request, pr.briefPipe()/4)
 	}
-	return min(pr.rate.bytes(request), pr.growth, c.peerBytes())
+	return min(pr.rate.bytes(request), window)
 }
 
 // requestSize returns the keys and bytes that one request of a class may have.
@@ -341,10 +370,7 @@ func (pr *peer[P, K]) measure(now time.Time, r *request[P, K], n int64) {
 	if idle {
 		// The pipe was empty: the round trip is in this time too.
 		if pr.rate > 0 {
-			trip := max(took-pr.rate.duration(n), 0)
-			if pr.rtt == 0 || trip < pr.rtt {
-				pr.rtt = trip
-			}
+			pr.tripped(max(took-pr.rate.duration(n), 0))
 		} else {
 			// The first answer is small: nearly all of it is the round trip.
 			pr.rtt = took
@@ -360,7 +386,9 @@ func (pr *peer[P, K]) measure(now time.Time, r *request[P, K], n int64) {
 		pr.rate = BytesPerSec(float64(n) / transfer.Seconds())
 		pr.growth = 2 * n
 		pr.samples, pr.sampleBytes, pr.sampleTime = 0, 0, 0
-		pr.firstTook, pr.firstBytes = took, n
+		if pr.firstTook, pr.firstBytes = 0, n; idle {
+			pr.firstTook = took
+		}
 	default:
 		pr.growth += n
 		pr.sampleBytes += n
@@ -370,10 +398,12 @@ func (pr *peer[P, K]) measure(now time.Time, r *request[P, K], n int64) {
 			pr.samples++
 			gain := BytesPerSec(max(rateGain, 1/float64(pr.samples), 1-math.Exp(-pr.sampleTime.Seconds()/rateTime.Seconds())))
 			pr.rate += gain * (sample - pr.rate)
-			if pr.samples == 1 {
+			if pr.samples == 1 && pr.firstTook > 0 {
 				pr.rtt = min(pr.rtt, max(pr.firstTook-pr.rate.duration(pr.firstBytes), 0))
 			}
 			pr.sampleBytes, pr.sampleTime = 0, 0
+		} else if pr.starting() {
+			pr.growth = max(pr.growth, startBytes)
 		}
 	}
 	err := now.Sub(r.finish).Abs()

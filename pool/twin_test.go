@@ -353,9 +353,9 @@ func agreeWithTwin(t *rapid.T) {
 		"brief": func(t *rapid.T) {
 			n := rapid.SampledFrom(names).Draw(t, "peer")
 			p.Brief(n, rapid.Bool().Draw(t, "brief"))
-			p.Busy(n, int64(rapid.IntRange(0, 100_000).Draw(t, "bytes")))
+			p.Busy(now, n, int64(rapid.IntRange(0, 100_000).Draw(t, "bytes")))
 			if rapid.Bool().Draw(t, "free") {
-				p.Free(now, n)
+				p.Free(now, n, 1000)
 			}
 			step()
 		},

@@ -18,9 +18,9 @@ type Policy interface {
 	// Known says that the hashes of all blocks from this one up are known.
 	Known(now time.Duration, from int)
 	// Walks says that a peer is asked for so many bytes of hashes, and Walked that it
-	// has answered. When all hashes are known, the peer is negative.
-	Walks(peer int, bytes int64)
-	Walked(now time.Duration, peer int)
+	// has answered with so many. When all hashes are known, the peer is negative.
+	Walks(now time.Duration, peer int, bytes int64)
+	Walked(now time.Duration, peer int, bytes int64)
 	// Deliver takes an answer, which may be less than was asked for. It reports
 	// for each block whether it was of use. A block is of use once, but for
 	// those that are found to be junk.

@@ -65,16 +65,18 @@ func (s *shoal) Leave(_ time.Duration, peer int) {
 
 func (s *shoal) Known(_ time.Duration, from int) { s.known = from }
 
-func (s *shoal) Walks(peer int, bytes int64) {
+func (s *shoal) Walks(now time.Duration, peer int, bytes int64) {
 	if peer != s.guide {
 		s.pool.Brief(s.guide, false)
 		s.pool.Brief(peer, true)
 		s.guide = peer
 	}
-	s.pool.Busy(peer, bytes)
+	s.pool.Busy(epoch.Add(now), peer, bytes)
 }
 
-func (s *shoal) Walked(now time.Duration, peer int) { s.pool.Free(epoch.Add(now), peer) }
+func (s *shoal) Walked(now time.Duration, peer int, bytes int64) {
+	s.pool.Free(epoch.Add(now), peer, bytes)
+}
 
 func (s *shoal) Deliver(now time.Duration, a Answer) []bool {
 	s.items, s.taken = s.items[:0], s.taken[:0]

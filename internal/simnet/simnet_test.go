@@ -85,6 +85,7 @@ func TestScenariosEnd(t *testing.T) {
 		dropped    int // honest peers stay; only those that never answer may go
 	}{
 		{"walk", 300_000, 0.92, 0, 0},
+		{"overlap", 0, 0.85, 0, 0},
 		{"partial", 0, 0.90, 0.005, 0},
 		{"slowlink", 0, 0.95, 0.01, 0},
 		{"throttled", 0, 0.75, 0.01, 0},

@@ -90,8 +90,8 @@ func (t *todo) come(block int) bool {
 func (t *todo) Known(_ time.Duration, from int) { t.known = from == 0 }
 
 // Walks and Walked implement Policy: who is asked for hashes makes no difference.
-func (t *todo) Walks(int, int64)          {}
-func (t *todo) Walked(time.Duration, int) {}
+func (t *todo) Walks(time.Duration, int, int64)  {}
+func (t *todo) Walked(time.Duration, int, int64) {}
 
 // Checked implements Policy: junk is missing again.
 func (t *todo) Checked(_ time.Duration, _ int, blocks []int, ok bool) {

@@ -25,7 +25,7 @@ const (
 func (w *world) askHashes(other bool) {
 	k := &w.walk
 	if k.waiting = k.known > 0; !k.waiting {
-		w.timed(func() { w.policy.Walks(-1, 0) })
+		w.timed(func() { w.policy.Walks(w.now, -1, 0) })
 		return
 	}
 	if other || k.peer == nil || !k.peer.on {
@@ -38,7 +38,7 @@ func (w *world) askHashes(other bool) {
 	k.batch = min(max(firstHashes, hashGrowth*k.batch), w.Walk)
 	k.peer.open++
 	m := &message{hashes: min(k.batch, k.known), from: k.known}
-	w.timed(func() { w.policy.Walks(int(k.peer.id), int64(m.hashes*hashBytes)) })
+	w.timed(func() { w.policy.Walks(w.now, int(k.peer.id), int64(m.hashes*hashBytes)) })
 	w.plan(w.now+k.peer.delay, requestComes, k.peer, k.peer.conn, m)
 }
 
@@ -58,7 +58,7 @@ func (w *world) nextGuide() *peer {
 // somebody else, are no news.
 func (w *world) hashesCome(p *peer, m *message) {
 	k := &w.walk
-	w.timed(func() { w.policy.Walked(w.now, int(p.id)) })
+	w.timed(func() { w.policy.Walked(w.now, int(p.id), m.bytes) })
 	if m.from != k.known {
 		return
 	}
