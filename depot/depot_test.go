@@ -27,7 +27,7 @@ import (
 const sepoliaName = "sepolia-00000-643a00f7.era1"
 
 // sepolia returns the directory with archives of Sepolia in the source of go-ethereum.
-func sepolia(t *testing.T) string {
+func sepolia(t testing.TB) string {
 	t.Helper()
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/ethereum/go-ethereum").Output()
 	if err != nil {
@@ -45,7 +45,7 @@ func sepolia(t *testing.T) string {
 }
 
 // openStore opens a store that reads from a depot.
-func openStore(t *testing.T, net *chain.Network, dir string, from store.Elsewhere) *store.Store {
+func openStore(t testing.TB, net *chain.Network, dir string, from store.Elsewhere) *store.Store {
 	t.Helper()
 	g, err := net.GenesisBlock()
 	if err != nil {
@@ -61,7 +61,7 @@ func openStore(t *testing.T, net *chain.Network, dir string, from store.Elsewher
 	return st
 }
 
-func openDepot(t *testing.T, net *chain.Network, location string) *depot.Depot {
+func openDepot(t testing.TB, net *chain.Network, location string) *depot.Depot {
 	t.Helper()
 	source, err := depot.Open(location)
 	if err != nil {

@@ -11,11 +11,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/rlp"
 
 	"github.com/shoalnet/shoal/archive"
 	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/internal/chaingen"
 )
 
 // hasArchive makes a directory with one archive, under its own name.
@@ -100,6 +102,65 @@ func TestArchiveWebServer(t *testing.T) {
 	web := httptest.NewServer(http.StripPrefix("/era1/", http.FileServer(http.Dir(dir))))
 	defer web.Close()
 	serveArchives(t, chain.Mainnet, web.URL+"/era1/", mainnetFile())
+}
+
+// TestSyncBeyondArchives: a node goes on where its archives end, with blocks of peers, and
+// finds the transactions and the receipts of both.
+func TestSyncBeyondArchives(t *testing.T) {
+	t.Parallel()
+	file, blocks := signedArchive(t)
+	dir := t.TempDir()
+	last := blocks[len(blocks)-1]
+	raw, err := rlp.EncodeToBytes(last.block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := chain.Dev.ParseBlock(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := archive.Create(dir + "/more.rlp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	for b := range chaingen.Generate(chaingen.Config{Seed: 2, Blocks: 200, Parent: head}) {
+		if err := w.Append(b.Raw()); err != nil {
+			t.Fatal(err)
+		}
+		head = b
+	}
+	if err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	shoal(t, "import", "--datadir", dir+"/source", "--network", "dev", file, dir+"/more.rlp")
+	s, addr := startNode(t, "--datadir", dir+"/source", "--listen", "127.0.0.1:0")
+	p, _ := startNode(t, "--datadir", dir+"/a", "--archive", filepath.Dir(file), "--peer", addr,
+		"--listen", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--tx-index")
+	c := dialNode(t, p)
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		if n, err := c.BlockNumber(t.Context()); err == nil && n == head.Number {
+			break
+		} else if time.Since(began) > patience {
+			t.Fatalf("the head is %d, %v", n, err)
+		}
+	}
+	awaitIndex(t, c)
+	for i, want := range last.receipts {
+		got, err := c.TransactionReceipt(t.Context(), last.block.Transactions()[i].Hash())
+		if err != nil || got.BlockHash != last.block.Hash() || got.CumulativeGasUsed != want.CumulativeGasUsed || len(got.Logs) != len(want.Logs) {
+			t.Errorf("receipt %d out of the archive: %+v, %v", i, got, err)
+		}
+	}
+	for _, node := range []*process{p, s} {
+		node.interrupt(t)
+		node.exits(t, exitOK)
+	}
+	shoal(t, "export", "--datadir", dir+"/a", "--archive", filepath.Dir(file), dir+"/a.rlp")
+	got, err := os.ReadFile(dir + "/a.rlp")
+	if want := export(t, dir+"/source"); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the chain that comes out is another one: %v", err)
+	}
 }
 
 // TestArchiveBucket: archives in a bucket of a real object store are served as they are.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/node"
@@ -35,11 +37,7 @@ func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string, web *
 			return err
 		}
 		ask.Transactions, w.moved = index, index.Poke
-		wg.Go(func() {
-			if err := index.Run(ctx); err != nil {
-				w.ui.Error("transactions of new blocks are not found any more", "err", err)
-			}
-		})
+		wg.Go(func() { keepIndexing(ctx, index, w.ui.Logger) })
 	}
 	s, err := api.NewServer(ask)
 	if err != nil {
@@ -68,4 +66,24 @@ func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string, web *
 		})
 	}
 	return n.Run(ctx)
+}
+
+// indexPause is how long the index of transactions rests when the store, or what it reads
+// from, has failed: archives may be away for a while.
+const indexPause = time.Minute
+
+// keepIndexing follows the chain with the index until the context is done.
+func keepIndexing(ctx context.Context, index *txindex.Index, log *slog.Logger) {
+	for {
+		err := index.Run(ctx)
+		if err == nil {
+			return
+		}
+		log.Error("transactions of new blocks are not found until this works again", "err", err, "again", indexPause)
+		select {
+		case <-time.After(indexPause):
+		case <-ctx.Done():
+			return
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/params"
 	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/ethereum/go-ethereum/trie"
@@ -116,10 +117,16 @@ func serveSigned(t *testing.T) (*process, []signedBlock) {
 	dir := t.TempDir()
 	shoal(t, "import", "--network", "dev", "--datadir", dir, file)
 	p, _ := startNode(t, "--datadir", dir, "--listen", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--tx-index")
-	c := dialNode(t, p)
+	awaitIndex(t, dialNode(t, p))
+	return p, blocks
+}
+
+// awaitIndex waits until a node finds all transactions.
+func awaitIndex(t *testing.T, c *ethclient.Client) {
+	t.Helper()
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		if _, _, err := c.TransactionByHash(t.Context(), common.Hash{1}); errors.Is(err, ethereum.NotFound) {
-			return p, blocks
+			return
 		} else if time.Since(began) > patience {
 			t.Fatal(err)
 		}
