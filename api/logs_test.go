@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math/big"
 	"math/rand/v2"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -192,5 +194,25 @@ func TestTooManyLogs(t *testing.T) {
 	}
 	if got, err := c.FilterLogs(t.Context(), ethereum.FilterQuery{FromBlock: latest, Addresses: []common.Address{{3}}}); err != nil || len(got) != 1 {
 		t.Errorf("%d logs, %v", len(got), err)
+	}
+}
+
+// TestDocumentedMethods: every method that the documentation lists is there.
+func TestDocumentedMethods(t *testing.T) {
+	doc, err := os.ReadFile("../docs/json-rpc.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := receiptKinds(t)
+	c := serveLibrary(t, l, l).Client()
+	methods := regexp.MustCompile("`((?:eth|net|web3|debug)_[A-Za-z0-9]+)`").FindAllStringSubmatch(string(doc), -1)
+	if len(methods) < 20 {
+		t.Errorf("the documentation lists %d methods", len(methods))
+	}
+	for _, m := range methods {
+		err := c.Call(new(any), m[1])
+		if e, ok := errors.AsType[rpc.Error](err); ok && e.ErrorCode() == -32601 && !strings.Contains(m[1], "subscribe") {
+			t.Errorf("%s: %v", m[1], err)
+		}
 	}
 }
