@@ -1,6 +1,7 @@
 package downloader_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -424,6 +425,42 @@ func TestAStallIsToldAndEnds(t *testing.T) {
 		})
 		w.settled(c)
 	})
+}
+
+// TestTheBestClaimIsAListOfHashes: of a chain that nobody has a block of, its head apart.
+// Everybody says so at once, so it costs some round trips.
+func TestTheBestClaimIsAListOfHashes(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 1000)
+	long := testbed.Grow(t, nil, 0, 77, 1, 3000)
+	alone := func(t *testing.T, attackers int) (took time.Duration) {
+		inBubble(t, func(t *testing.T, w *world) {
+			for range attackers {
+				a := &actor{name: "attacker", chain: long, delay: 20 * ms, claim: claimOf(long)}
+				a.claim.TD.Lsh(&c.TD, 8)
+				a.blocks = func(_ []common.Hash, l []downloader.Block) []downloader.Block {
+					return slices.DeleteFunc(l, func(b downloader.Block) bool { return b.Hash != long.Head().Hash })
+				}
+				w.join(a)
+			}
+			began := time.Now()
+			var honest []*actor
+			for i := range 4 {
+				honest = append(honest, w.join(&actor{name: fmt.Sprint("peer ", i), chain: c, delay: 20 * ms, rate: 100e3}))
+			}
+			w.until("the honest chain", func(e downloader.Event) bool {
+				f, ok := e.(downloader.Finished)
+				return ok && f.Head == c.Head().Hash
+			})
+			took = time.Since(began)
+			w.honest(honest...)
+		})
+		return took
+	}
+	without, with := alone(t, 0), alone(t, 1)
+	t.Logf("with a liar it took %v, without %v", with, without)
+	if with > without+500*ms {
+		t.Errorf("with a liar it took %v, without %v", with, without)
+	}
 }
 
 // TestTheBestClaimWithNothingBehindIt: the peer that claims most has the head block

@@ -1,8 +1,10 @@
 package downloader
 
 import (
+	"slices"
 	"time"
 
+	"github.com/shoalnet/shoal/pool"
 	"github.com/shoalnet/shoal/store"
 )
 
@@ -45,14 +47,19 @@ func (l *loop) watch() {
 }
 
 // unstick deals with a plan that makes no progress although peers are connected.
-// If another chain could be fetched, it is given up as soon as nothing is expected
-// from anybody; its turn comes again, each time later. If only those who claim it
+// If another chain could be fetched, it is given up as soon as everybody says that they
+// have nothing of it, or after a while when nothing is expected from anybody; its turn
+// comes again, each time later. If only those who claim it
 // are there, they come last from now on, and when it happens again they go. If
 // they are not, the plan waits for somebody who has it, and that is all that is
 // left to do.
 func (l *loop) unstick() error {
 	p := l.plan
-	if p == nil || len(l.order) == 0 || l.now.Sub(p.moved) < switchTimeout {
+	if p == nil || len(l.order) == 0 {
+		return nil
+	}
+	nobody := l.nobodyHas()
+	if !nobody && l.now.Sub(p.moved) < switchTimeout {
 		return nil
 	}
 	if l.pool.Stats().Classes[blocks].Held > 0 {
@@ -64,7 +71,7 @@ func (l *loop) unstick() error {
 		return err
 	}
 	stuck := l.now.Sub(p.moved) >= stuckTimeout
-	if !stuck && (!other || l.expecting()) {
+	if !stuck && (!other || !nobody && l.expecting()) {
 		return nil
 	}
 	claimed := false
@@ -86,6 +93,20 @@ func (l *loop) unstick() error {
 		return nil
 	}
 	return l.closePlan(Abandoned{p.Head, "nobody has brought anything of it for some time"})
+}
+
+// nobodyHas reports whether nothing of the plan has come, and everybody has answered that
+// they have nothing of it, who claims it too: then there is nothing to wait for, however
+// many hashes are named.
+func (l *loop) nobodyHas() bool {
+	s := l.pool.Stats().Classes[blocks]
+	if l.plan.turn.bytes > 0 || s.Wanted == 0 || s.InFlight+s.Held > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(l.order, func(c *peerState) bool {
+		s, _ := l.pool.PeerStats(l.now, c.Peer)
+		return s.Why != pool.WhyLacking
+	})
 }
 
 // expecting reports whether anything is under way for the plan.
