@@ -136,6 +136,12 @@ const (
 	// rateGain.
 	rateTime = 420 * time.Millisecond
 
+	// tripSamples is how many samples a rate takes until it tells what of the time of a
+	// long answer was a round trip. The first ones can be several times too low, and
+	// then nothing seems to be left; with ten times as many, the round trip of a guide
+	// is taken for longer than it is for the first seconds.
+	tripSamples = 8
+
 	// sampleTime is the least time over which a rate is measured: answers
 	// that a switch or a buffer let through together say nothing each.
 	sampleTime = 20 * time.Millisecond

@@ -191,7 +191,7 @@ func (p *Pool[P, K]) Free(now time.Time, name P, bytes int64) {
 	}
 	if pr.aside > 0 {
 		trip := now.Sub(pr.asideAt)
-		if pr.rate > 0 {
+		if pr.samples >= tripSamples {
 			trip = max(trip-pr.rate.duration(bytes), 0)
 		}
 		pr.tripped(trip)
