@@ -62,15 +62,16 @@ func (a *asked) match(blocks []Block) (answers []Answer, rest []Block, matched b
 	}
 	byRequest := make([][]Block, len(a.open))
 	var late []Block
-	for _, b := range blocks {
+	for n, b := range blocks {
 		if len(rest) == announceBlocks {
 			break // junk: it is not worth the search
 		}
 		if i := a.owner(b.Hash); i >= 0 {
-			if byRequest[i] == nil { // mostly there is only one
-				byRequest[i] = make([]Block, 0, min(len(blocks), len(a.open[i].hashes)))
+			if len(byRequest[i]) == n { // mostly it is one request's, all of it
+				byRequest[i] = blocks[: n+1 : n+1]
+			} else {
+				byRequest[i] = append(byRequest[i], b)
 			}
-			byRequest[i] = append(byRequest[i], b)
 		} else if a.closed != nil && a.closed.take(b.Hash) {
 			late = append(late, b)
 		} else {
