@@ -111,11 +111,13 @@ func (l *loop) paceOf(c *peerState) float64 {
 	return n / (s.RoundTrip.Seconds() + n*hashBytes/float64(s.Rate))
 }
 
-// hashesFor is how many hashes the guide is asked for.
+// hashesFor is how many hashes the guide is asked for. Its blocks tell how fast it is, and
+// its hashes where it is slower with blocks for another reason than its link.
 func (l *loop) hashesFor(c *peerState) int {
 	n := l.plan.batch
 	if s, _ := l.pool.PeerStats(l.now, c.Peer); s.Rate > 0 {
-		n = min(n, max(int(float64(s.Rate)*hashTime.Seconds()/hashBytes), leastHashes))
+		pace := max(float64(s.Rate)/hashBytes, c.pace)
+		n = min(n, max(int(pace*hashTime.Seconds()), leastHashes))
 	}
 	return n
 }
