@@ -144,7 +144,7 @@ func TestF9DiskFull(t *testing.T) {
 func TestF9FullDiskOfANode(t *testing.T) {
 	t.Parallel()
 	c := findChain(t)
-	disk := newSmallDisk(t, "67m")
+	disk := newSmallDisk(t, "35m")
 	source, dir := filepath.Join(t.TempDir(), "source"), filepath.Join(disk.dir, "data")
 	shoal(t, "import", "--datadir", source, "--network", c.net.Name, c.file)
 	_, from := startNode(t, "--datadir", source, "--listen", "127.0.0.1:0")
