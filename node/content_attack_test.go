@@ -39,7 +39,6 @@ type dealer struct {
 
 	mu    sync.Mutex
 	asked int // questions
-	ended bool
 }
 
 // dealer lets one connect to a node, as often as it is let in. Of all that there is it

@@ -13,6 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/swarm"
 	"github.com/shoalnet/shoal/wire"
 )
 
@@ -32,7 +33,7 @@ type proxy struct {
 	conns     map[net.Conn]bool
 	bytes     int64                 // towards the client
 	requested []common.Hash         // of blocks, by the client
-	delivered []common.Hash         // blocks in whole frames that passed
+	delivered []common.Hash         // blocks and chunks in whole frames that passed
 	uploaded  []common.Hash         // blocks in whole frames towards the server
 	down      bool                  // nobody gets through, see cut
 	changed   func(delivered int64) // see watch
@@ -153,6 +154,24 @@ func (p *proxy) note(m wire.Message, down bool) {
 			*list = append(*list, h)
 		}
 		if down && p.changed != nil {
+			p.changed(int64(len(p.delivered)))
+		}
+	case wire.Content:
+		if !down || m.Kind != wire.ContentChunk {
+			return
+		}
+		for payload := range m.Payloads.All() {
+			if len(payload) == 0 {
+				continue // it is not held
+			}
+			h, err := swarm.Address(payload)
+			if err != nil {
+				p.faults = append(p.faults, err)
+				continue
+			}
+			p.delivered = append(p.delivered, h)
+		}
+		if p.changed != nil {
 			p.changed(int64(len(p.delivered)))
 		}
 	}
