@@ -33,7 +33,7 @@ const (
 )
 
 // TestBigFile: a file goes through put, three nodes and get. The get is killed when it has
-// received half. What was stored then is not fetched again, and everything else once. No
+// received half. What was stored then is not fetched again, and of the rest hardly anything twice. No
 // process uses more memory for a bigger file. With
 //
 //	SHOAL_TEST_FILE_BYTES=1073741824 go test -run TestBigFile -v ./cmd/shoal
@@ -107,21 +107,27 @@ func TestBigFile(t *testing.T) {
 	again := start(t, get...)
 	again.succeedSlowly(t)
 	again.frugal(t)
-	came, most := map[common.Hash]int{}, 0
+	came, twice := map[common.Hash]bool{}, 0
 	for _, p := range proxies {
 		p.settle(t)
 		_, _, delivered := p.counts()
 		for _, h := range delivered {
-			if came[h]++; stored[h] {
+			if stored[h] {
 				t.Fatalf("chunk %x was stored, and fetched again", h)
 			}
-			most = max(most, came[h])
+			if came[h] {
+				twice++
+			}
+			came[h] = true
 		}
 		t.Logf("a node has sent %d chunks", len(delivered))
 	}
-	t.Logf("%d chunks, %d stored when it was killed, %d fetched after that", len(chunks), len(stored), len(came))
-	if len(came)+len(stored) != len(chunks) || most != 1 {
-		t.Errorf("want each of the others once; one came %d times", most)
+	t.Logf("%d chunks, %d stored when it was killed, %d fetched after that, %d of them twice", len(chunks), len(stored), len(came), twice)
+	if len(came)+len(stored) != len(chunks) {
+		t.Error("want all of the others, and no more")
+	}
+	if most := len(came)/100 + 64<<10/swarm.ChunkSize; twice > most { // what the pool may spend on those who stall
+		t.Errorf("at most %d may come twice", most)
 	}
 	if got := sumOf(t, filepath.Join(root, "copy")); !bytes.Equal(got, sum) {
 		t.Errorf("the copy is not the file: %x, want %x", got, sum)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/spf13/cobra"
@@ -52,6 +53,7 @@ once, each for what it has. A get that was interrupted goes on where it was.`,
 			}
 			defer closeStore(st, &err)
 			var fetched uint64
+			began := time.Now()
 			if len(from.peers) > 0 {
 				ctx, cancel := from.within(cmd.Context())
 				defer cancel()
@@ -63,6 +65,7 @@ once, each for what it has. A get that was interrupted goes on where it was.`,
 					return fmt.Errorf("get %x: %w", ref, err)
 				}
 			}
+			took := time.Since(began).Seconds()
 			files := swarm.New(swarm.OnDisk(st), swarm.Options{})
 			n, err := writeFile(cmd.Context(), files, ref, out, ui)
 			if errors.Is(err, swarm.ErrNotHeld) {
@@ -74,7 +77,7 @@ once, each for what it has. A get that was interrupted goes on where it was.`,
 			if out == "" {
 				return nil
 			}
-			return o.result(map[string]any{"file": out, "bytes": n, "fetched_bytes": fetched}, func() {
+			return o.result(map[string]any{"file": out, "bytes": n, "fetched_bytes": fetched, "fetch_seconds": took}, func() {
 				fmt.Printf("wrote %d bytes to %s\n", n, out)
 			})
 		},
