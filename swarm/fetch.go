@@ -33,11 +33,18 @@ type Progress struct {
 // readPriority is that of chunks that a reader waits for, or will soon.
 const readPriority = -128
 
-// rankOf is the rank of a chunk at an offset: neighbours follow on each other, and 2^52
-// of them are more than any file has.
-func rankOf(priority int8, from uint64) int64 {
-	return int64(priority)<<52 + int64(from/ChunkSize)
+// rankOf is the rank of a node: neighbours follow on each other, addresses are before all
+// bytes, and 2^51 of either are as many as a file has at the most.
+func rankOf(priority int8, n node) int64 {
+	rank := int64(priority)<<52 + int64(n.from/ChunkSize)
+	if n.leaf() {
+		return rank
+	}
+	return rank - 1<<51
 }
+
+// rankOfRoot is the rank of a node of which nothing is known yet.
+func rankOfRoot(priority int8) int64 { return rankOf(priority, node{span: maxSpan}) }
 
 // Fetch sees to it that all chunks of a tree are held: it asks the source for those that
 // are not. It ends early only with the context or with an error; what has come stays,
@@ -69,7 +76,7 @@ type fetch struct {
 }
 
 func (t *fetch) run(ctx context.Context, ref common.Hash) error {
-	payload, err := t.files.chunk(ctx, nil, ref, rankOf(t.opts.Priority, 0))
+	payload, err := t.files.chunk(ctx, nil, ref, rankOfRoot(t.opts.Priority))
 	if err != nil {
 		return err
 	}
@@ -144,7 +151,7 @@ func (t *fetch) look(ctx context.Context) error {
 			return fmt.Errorf("%w: %x", ErrNotHeld, n.addr)
 		}
 		if t.pending[n.addr] == nil {
-			wants = append(wants, Want{n.addr, rankOf(t.opts.Priority, n.from)})
+			wants = append(wants, Want{n.addr, rankOf(t.opts.Priority, n)})
 		}
 		t.wait(n)
 	}

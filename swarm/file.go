@@ -49,7 +49,7 @@ type File struct {
 // waited for until the file is closed.
 func (f *Files) Open(ctx context.Context, ref common.Hash) (*File, error) {
 	u := f.use(ref)
-	payload, err := f.chunk(ctx, nil, ref, rankOf(readPriority, 0))
+	payload, err := f.chunk(ctx, nil, ref, rankOfRoot(readPriority))
 	if err == nil {
 		var first node
 		if first, err = root(ref, payload); err == nil {
@@ -208,7 +208,7 @@ func (x *File) missing(n node, from, until uint64, wants *[]Want, blocked *uint6
 		return err
 	}
 	if !held || err != nil {
-		*wants = append(*wants, Want{n.addr, rankOf(readPriority, n.from)})
+		*wants = append(*wants, Want{n.addr, rankOf(readPriority, n)})
 		if !n.leaf() {
 			*blocked = min(*blocked, max(n.from, from))
 		}
@@ -238,7 +238,7 @@ func (x *File) missing(n node, from, until uint64, wants *[]Want, blocked *uint6
 func (x *File) read(n node, p []byte, off, until uint64) error {
 	payload, err := x.files.store.AppendChunk(nil, n.addr)
 	if errors.Is(err, ErrNotHeld) {
-		if payload, err = x.files.chunk(x.ctx, nil, n.addr, rankOf(readPriority, n.from)); err == nil && !n.leaf() {
+		if payload, err = x.files.chunk(x.ctx, nil, n.addr, rankOf(readPriority, n)); err == nil && !n.leaf() {
 			err = x.look(until)
 		}
 	}

@@ -40,6 +40,9 @@ type cursor struct {
 // overlaps, so their order stays.
 func (c *cursor) at() uint64 { return c.from + min(uint64(c.i)*c.full, c.span) }
 
+// atLeaf reports whether the next child is a leaf.
+func (c *cursor) atLeaf() bool { return min(c.full, c.span-uint64(c.i)*c.full) <= ChunkSize }
+
 func newWalk() *walk { return &walk{visited: make(map[common.Hash]bool)} }
 
 // open adds the chunks below a node.
@@ -54,31 +57,32 @@ func (w *walk) open(in inner) {
 }
 
 // next returns the next node to be looked at, given how many that are no leaves are on
-// their way. There is none if all are out, or if those left must wait.
+// their way. There is none if all are out, or if those left must wait. Chunks of addresses
+// come first, as far as there is room for what they lead to: when one is wanted only after
+// all leaves that are known, the source has nothing to do until it is here.
 func (w *walk) next(onTheWay int) (n node, ok bool) {
-	for k := 0; k < len(w.cursors); {
+	w.cursors = slices.DeleteFunc(w.cursors, func(c cursor) bool { return c.i == c.children() })
+	for k := range w.cursors {
 		c := &w.cursors[k]
-		if c.i == c.children() {
-			w.cursors = slices.Delete(w.cursors, k, k+1)
-			continue
-		}
-		n := c.child(c.i)
-		if n.leaf() {
+		for c.i < c.children() && !c.atLeaf() {
+			// The first in the file may always go deeper: it is what the rest waits for.
+			if onTheWay+len(w.cursors) >= mostOpen && (onTheWay > 0 || k > 0) {
+				break
+			}
+			n := c.child(c.i)
 			c.i++
-			return n, true
-		}
-		if w.visited[n.addr] {
+			if !w.visited[n.addr] {
+				w.visit(n.addr)
+				return n, true
+			}
 			w.skipped += n.span
-			c.i++
-			continue
 		}
-		// The first in the file may always go deeper: it is what the rest waits for.
-		if onTheWay+len(w.cursors) < mostOpen || onTheWay == 0 && k == 0 {
+	}
+	for k := range w.cursors {
+		if c := &w.cursors[k]; c.i < c.children() && c.atLeaf() {
 			c.i++
-			w.visit(n.addr)
-			return n, true
+			return c.child(c.i - 1), true
 		}
-		k++
 	}
 	return node{}, false
 }
