@@ -92,6 +92,7 @@ func (z sizes) shape(number uint64) (txs, size int) {
 type data struct {
 	Store, File string
 	Torrent     string // description of the file, if it is shared
+	Pieces      string // digests of its pieces, one after the other
 	Head        serve.Head
 	Bytes       int64 // of blocks 1 to Head
 }

@@ -2,8 +2,7 @@ package main
 
 import "slices"
 
-// rows are those of the table. P26 belongs to the exchange of content by hash, and is
-// measured where that is.
+// rows are those of the table.
 var rows = []row{
 	efficiency("P1", "T*/T, 8 peers of 20 Mbit/s, blocks of 20 kB, round trip 50 ms", "equal", 0.95, 0.985),
 	efficiency("P2", "T*/T, peers of 1, 2, 4 .. 128 Mbit/s", "mixed", 0.90, 0.95),
@@ -41,6 +40,8 @@ var rows = []row{
 	overlap,
 	killed,
 	restart,
+	providers,
+	providersTwice,
 	capped,
 	inflation("P28", "T/T*, 2 of 8 peers stall at 95 %", "latestall", 1.08, 1.02),
 }

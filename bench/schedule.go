@@ -83,7 +83,7 @@ func (r synced) run(value float64, same func(rival) float64) run {
 	v := run{Value: value, Competitors: map[string]float64{}, Details: r}
 	for name, c := range r.Rivals {
 		v.Competitors[name] = same(c)
-		if name == bitTorrent {
+		if name == bitTorrent || name == bitswap {
 			v.Competitors[name+", duplicates"] = c.Duplicates
 		}
 	}

@@ -260,6 +260,7 @@ func (s *site) compete(ctx context.Context, r *synced, names ...string) error {
 const (
 	overHTTP    = "http, one server"
 	bitTorrent  = "bittorrent"
+	bitswap     = "bitswap"
 	rawTCP      = "raw tcp"
 	oneByOne    = "one peer, one request"
 	firstServer = 0
@@ -282,6 +283,8 @@ func (s *site) competitor(ctx context.Context, name string, ideal float64) (v ri
 	case bitTorrent:
 		cfg.Kind, cfg.Addrs = fetch.Torrent, s.addrs[serve.Torrent]
 		cfg.Torrent = s.data.Torrent
+	case bitswap:
+		cfg.Kind, cfg.Addrs, cfg.Pieces = fetch.Bitswap, s.addrs[serve.Bitswap], s.data.Pieces
 	case rawTCP:
 		cfg.Kind, cfg.Addrs = fetch.Raw, s.addrs[serve.Raw]
 		for _, g := range s.goodput {

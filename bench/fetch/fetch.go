@@ -23,6 +23,7 @@ type Kind string
 const (
 	HTTP       Kind = "http"       // from the first address
 	Torrent    Kind = "torrent"    // from all
+	Bitswap    Kind = "bitswap"    // from all, each of which has half
 	Raw        Kind = "raw"        // from all, each its share
 	Sequential Kind = "sequential" // protocol 30 from the first address
 	Blast      Kind = "blast"      // zeros from all for some time, to see what the links carry
@@ -36,6 +37,7 @@ type Config struct {
 	Bytes int64  // how many, from the beginning of the file
 
 	Torrent string        // description of the file
+	Pieces  string        // file with the digests of its pieces
 	Shares  []float64     // of each address; they add up to 1
 	Time    time.Duration // of a blast
 	Head    common.Hash   // at which the sequential client is done
@@ -59,7 +61,7 @@ func Run(ctx context.Context, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("fetch: reading the configuration: %w", err)
 	}
 	clients := map[Kind]func(context.Context, *Config) (Result, error){
-		HTTP: overHTTP, Torrent: overTorrent, Raw: overTCP, Sequential: sequentially, Blast: blast,
+		HTTP: overHTTP, Torrent: overTorrent, Bitswap: overBitswap, Raw: overTCP, Sequential: sequentially, Blast: blast,
 	}
 	client := clients[cfg.Kind]
 	if client == nil || len(cfg.Addrs) == 0 {

@@ -16,8 +16,10 @@ type Kind string
 // The kinds.
 const (
 	Shoal   Kind = "shoal"   // protocol 30
+	Swarm   Kind = "swarm"   // protocol 30, without a chain: half of the chunks of the file
 	HTTP    Kind = "http"    // the file
 	Torrent Kind = "torrent" // the file, as a seed
+	Bitswap Kind = "bitswap" // half of the pieces of the file, as a node of IPFS
 	Raw     Kind = "raw"     // the file, or zeros without end, over TCP as it is
 )
 
@@ -60,6 +62,9 @@ type Role struct {
 	Stall, Slow time.Duration
 	SlowRate    float64
 
+	// Provider is the number of a peer that holds half of the file; see [Holds].
+	Provider int
+
 	// For protocol 30. Head, if its number is not 0, is where the chain ends for
 	// this peer alone.
 	Head   Head
@@ -77,7 +82,7 @@ func (c *Config) check() error {
 		switch {
 		case r.Kind == Shoal && c.Store == "" && c.Walk == nil:
 			return fmt.Errorf("serve: role %d serves a chain, and there is none", i)
-		case (r.Kind == HTTP || r.Kind == Torrent) && c.File == "":
+		case r.Kind != Shoal && r.Kind != Raw && c.File == "":
 			return fmt.Errorf("serve: role %d serves a file, and there is none", i)
 		case r.Slow > 0 && r.SlowRate <= 0:
 			return fmt.Errorf("serve: role %d is slow at no rate", i)
@@ -104,6 +109,7 @@ type PeerStats struct {
 	// never.
 	FirstBlocks, FirstHashes, LastHashes float64
 	Hashes                               int64 // sent
+	Chunks                               int64 // bytes of chunks that were sent
 }
 
 // SampleInterval is how often it is noted how much each peer has sent: often

@@ -23,6 +23,7 @@ type shaper struct {
 
 	firstBlocks, firstHashes, lastHashes atomic.Int64 // since Begin, 0 for never
 	hashes                               atomic.Int64
+	chunks                               atomic.Int64 // bytes
 }
 
 // clock knows when Begin was.
@@ -46,6 +47,7 @@ func (s *shaper) reset() {
 	s.firstHashes.Store(0)
 	s.lastHashes.Store(0)
 	s.hashes.Store(0)
+	s.chunks.Store(0)
 }
 
 // down is how many bytes have arrived at the client.

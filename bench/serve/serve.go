@@ -20,6 +20,7 @@ import (
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/peer"
 	"github.com/shoalnet/shoal/store"
+	"github.com/shoalnet/shoal/swarm"
 )
 
 // Run is the process of the servers. It reads a Config from in, answers with the
@@ -131,6 +132,7 @@ func (s *server) open() (addrs []string, err error) {
 	}
 	s.onClose(wg.Wait)
 	s.onClose(cancel)
+	var files *swarm.Files // cut when somebody serves its chunks
 	for i, r := range s.cfg.Roles {
 		p := &shaper{Role: r, clock: s.clock, conns: map[*conn]bool{}}
 		s.peers = append(s.peers, p)
@@ -158,12 +160,31 @@ func (s *server) open() (addrs []string, err error) {
 			}
 			copy(cfg.Node[:], fmt.Sprintf("peer %d of the lab", i))
 			wg.Go(func() { accept(shaped, func(c net.Conn) { peer.New(c, true, cfg).Run(ctx) }) })
+		case Swarm:
+			if files == nil {
+				if files, err = chunked(s.cfg.File); err != nil {
+					return nil, err
+				}
+			}
+			cfg := &peer.Config{
+				Network: s.network.ID, Genesis: genesis, Client: "lab", Chain: nothing{}, Hashes: chain.HashesOf,
+				Status: func() peer.Status { return peer.Status{TD: top.Difficulty, Head: genesis} }, Handler: deaf{},
+				Exchange: half{files, r.Provider, &p.chunks}.exchange(),
+			}
+			copy(cfg.Node[:], fmt.Sprintf("provider %d of the lab", i))
+			wg.Go(func() { accept(shaped, func(c net.Conn) { peer.New(c, true, cfg).Run(ctx) }) })
 		case HTTP:
 			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) { http.ServeFile(w, q, s.cfg.File) })}
 			s.onClose(func() { srv.Close() })
 			wg.Go(func() { srv.Serve(shaped) })
 		case Raw:
 			wg.Go(func() { accept(shaped, s.blast) })
+		case Bitswap:
+			stop, err := bitswapNode(shaped, s.cfg.File, r.Provider)
+			if err != nil {
+				return nil, err
+			}
+			s.onClose(stop)
 		case Torrent:
 			stop, err := seed(shaped, s.cfg.File, s.cfg.Torrent)
 			if err != nil {
@@ -230,7 +251,7 @@ func (s *server) stats() Stats {
 	}
 	for i, p := range s.peers {
 		st.Peers = append(st.Peers, PeerStats{
-			Down: p.down(), Up: p.up.Load(), Samples: s.samples[i], Hashes: p.hashes.Load(),
+			Down: p.down(), Up: p.up.Load(), Samples: s.samples[i], Hashes: p.hashes.Load(), Chunks: p.chunks.Load(),
 			FirstBlocks: at(p.firstBlocks.Load()), FirstHashes: at(p.firstHashes.Load()), LastHashes: at(p.lastHashes.Load()),
 		})
 	}

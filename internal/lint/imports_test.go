@@ -50,7 +50,7 @@ var table = []room{
 	// A module of its own, so that nobody inherits what it depends on.
 	{path: "bench/link"},
 	{path: "bench/plot", std: true},
-	{path: "bench/serve", imports: []string{"bench/link", "chain", "internal/chaingen", "peer", "store"}},
+	{path: "bench/serve", imports: []string{"bench/link", "chain", "internal/chaingen", "peer", "store", "swarm", "wire"}},
 	{path: "bench/fetch", imports: []string{"bench/serve", "chain", "downloader", "node", "pool", "store"}},
 	{path: "bench", all: true, imports: []string{"bench/link", "bench/plot", "bench/serve", "bench/fetch"}},
 }
