@@ -4,7 +4,7 @@
 
 build: ; go build -o bin/ ./cmd/shoal
 
-test: ; go run ./internal/ci/summary -race -timeout 20m ./...
+test: ; go run ./internal/ci/summary -race -timeout 20m ./... && go run ./internal/ci/summary ./internal/simnet
 
 quick: ; go test -short ./...
 

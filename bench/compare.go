@@ -7,10 +7,10 @@ import (
 	"io"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"text/tabwriter"
+
+	"github.com/shoalnet/shoal/internal/simnet"
 )
 
 // agreement is by how much the lab and the simulator may differ, in points of
@@ -18,7 +18,7 @@ import (
 const agreement = 5
 
 // compared are the scenarios that both play.
-var compared = []string{"equal", "mixed", "tiny", "rtt200", "stall", "slow", "drip", "churn32"}
+var compared = []string{"equal", "mixed", "tiny", "rtt200", "stall", "slow", "drip", "churn32", "latestall"}
 
 // compare plays scenarios in the lab and, with the same peers, links and faults, in
 // the simulator.
@@ -37,7 +37,7 @@ func compare(ctx context.Context, l *lab, names []string, to io.Writer) error {
 			if err != nil {
 				return err
 			}
-			sim, err := l.simulate(ctx, &r)
+			sim, err := l.predict(ctx, &r)
 			if err != nil {
 				return err
 			}
@@ -58,8 +58,8 @@ func compare(ctx context.Context, l *lab, names []string, to io.Writer) error {
 	return nil
 }
 
-// simulate returns the efficiency that the simulator finds for the network of a sync.
-func (l *lab) simulate(ctx context.Context, r *synced) (float64, error) {
+// predict returns the efficiency that the simulator finds for the network of a sync.
+func (l *lab) predict(ctx context.Context, r *synced) (float64, error) {
 	var goodput []float64
 	for _, g := range r.Goodput {
 		goodput = append(goodput, float64(g))
@@ -72,19 +72,6 @@ func (l *lab) simulate(ctx context.Context, r *synced) (float64, error) {
 	if err := os.WriteFile(file, text, 0o644); err != nil {
 		return 0, err
 	}
-	out, err := exec.CommandContext(ctx, l.shoal, "sim", file, "--json", "--seeds", "3").Output()
-	if err != nil {
-		return 0, fmt.Errorf("shoal sim: %w", err)
-	}
-	var sim struct {
-		Policies []struct {
-			Median struct {
-				Efficiency float64 `json:"efficiency"`
-			} `json:"median"`
-		} `json:"policies"`
-	}
-	if err := json.Unmarshal(out, &sim); err != nil || len(sim.Policies) == 0 {
-		return 0, fmt.Errorf("shoal sim says %q: %w", strings.TrimSpace(string(out)), err)
-	}
-	return sim.Policies[0].Median.Efficiency, nil
+	sim, err := l.runSimulator(ctx, file, simnet.Shoal, 3)
+	return sim.Median.Efficiency, err
 }

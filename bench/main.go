@@ -6,6 +6,7 @@
 //	go run . all               all rows; results go to a file, from which the table is made
 //	go run . table             the table of docs/performance.md, from that file
 //	go run . compare           the lab and the simulator, side by side
+//	go run . simulate          the table of docs/simulation.md
 //	go run . rows              which rows there are
 //
 // It runs in its own directory. As root it makes network namespaces with rate limits
@@ -39,7 +40,7 @@ func main() {
 	}
 }
 
-const usageText = "usage: go run . ROW | all | table | compare | rows [flags]; -h shows the flags"
+const usageText = "usage: go run . ROW | all | table | compare | simulate | rows [flags]; -h shows the flags"
 
 func do(ctx context.Context, args []string) error {
 	command := ""
@@ -59,7 +60,7 @@ func do(ctx context.Context, args []string) error {
 		rivals  = flags.Int("rivals", 1, "`number` of runs of each competitor in each run of a row")
 		seconds = flags.Float64("seconds", 30, "`time` that an ideal run takes")
 		svg     = flags.String("svg", "", "`file` for a plot of the rates of all peers over time, in the last run")
-		which   = flags.String("rows", "", "comma-separated `list` of rows for all and compare (default: all of them)")
+		which   = flags.String("rows", "", "comma-separated `list` of rows for all, scenarios for compare and simulate (default: all of them)")
 		results = flags.String("results", "results.jsonl", "`file` to which all adds results, and of which table makes the table")
 	)
 	if err := flags.Parse(args); err != nil {
@@ -89,6 +90,8 @@ func do(ctx context.Context, args []string) error {
 	switch command {
 	case "compare":
 		return compare(ctx, l, list, os.Stdout)
+	case "simulate":
+		return simulate(ctx, l, list, os.Stdout)
 	case "all":
 		return all(ctx, l, list, *results)
 	}

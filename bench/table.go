@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -43,13 +42,22 @@ func writeTable(file string) error {
 	if err != nil {
 		return err
 	}
-	before, rest, ok1 := strings.Cut(string(text), tableBegin)
-	_, after, ok2 := strings.Cut(rest, tableEnd)
-	if !ok1 || !ok2 {
-		return errors.New(filepath.Base(document) + " has no place for the table")
+	before, _, after, err := cutTable(string(text), tableBegin)
+	if err != nil {
+		return fmt.Errorf("%s: %w", document, err)
 	}
 	table := tableOf(latest(results))
 	return os.WriteFile(document, []byte(before+tableBegin+"\n\n"+table+"\n"+tableEnd+after), 0o644)
+}
+
+// cutTable returns what stands before the table of a document, in it, and after it.
+func cutTable(text, begin string) (before, table, after string, err error) {
+	before, rest, ok1 := strings.Cut(text, begin)
+	table, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok1 || !ok2 {
+		return "", "", "", errors.New("it has no place for the table")
+	}
+	return before, table, after, nil
 }
 
 // latest keeps of each row the last result that has runs, in the order of the rows.

@@ -18,10 +18,13 @@ func load(t testing.TB, name string, blocks int) *Scenario {
 	return s
 }
 
-// runSeeds runs a scenario with the seeds 1 to n.
+// runSeeds runs a scenario with the seeds 1 to n, or the first of them.
 func runSeeds(t *testing.T, s *Scenario, policy string, n int) []Result {
 	t.Helper()
-	if testing.Short() {
+	switch {
+	case raced:
+		n = 1
+	case testing.Short():
 		n = min(n, 2)
 	}
 	runs, err := RunSeeds(t.Context(), s, Options{Policy: policy, Seed: 1}, n)
@@ -52,6 +55,9 @@ func TestGoals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.scenario, func(t *testing.T) {
+			if raced && tt.scenario == "tiny" {
+				t.Skip("the same code at length: not with the race detector")
+			}
 			runs := runSeeds(t, load(t, tt.scenario, 0), Shoal, tt.seeds)
 			s := Summarise(runs)
 			t.Logf("efficiency %.3f, worst %.3f (seed %d); duplicates %.2f %%; the last 1 %% takes %.2f s",
@@ -94,12 +100,19 @@ func TestScenariosEnd(t *testing.T) {
 		{"sybil", 0, 0.95, 0.01, 9},
 		{"churn1000", 100_000, 0.70, 0.01, 0},
 		{"huge", 100_000, 0.80, 0.01, 0},
-		{"mainnet", 200_000, 0.05, 0.02, 0},
+		{"mainnet", 200_000, 0.05, 0.02, 20},
+		{"soak", 50_000, 0.80, 0.01, 10},
 	}
 	covered := map[string]bool{}
 	for _, tt := range tests {
 		covered[tt.scenario] = true
 		t.Run(tt.scenario, func(t *testing.T) {
+			if raced && (tt.scenario == "huge" || tt.scenario == "mainnet") {
+				t.Skip("the same code at length: not with the race detector")
+			}
+			if raced && tt.scenario == "churn1000" {
+				tt.blocks = 30_000
+			}
 			s := load(t, tt.scenario, tt.blocks)
 			if tt.scenario == "huge" { // a tenth of everything
 				s.Peers[0].Count, s.LinkMbit = 1000, 200

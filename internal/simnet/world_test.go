@@ -85,8 +85,11 @@ func TestReasons(t *testing.T) {
 	}
 	for _, tt := range tests {
 		s := load(t, tt.scenario, 0)
-		if tt.want == Ineligible { // with a half, nearly everybody has something to the end
+		switch tt.want {
+		case Ineligible: // with a half, nearly everybody has something to the end
 			s.Blocks, s.Peers[0].Holds = 50_000, 0.2
+		case Hashes: // the beginning
+			s.Blocks = 100_000
 		}
 		r, err := Run(t.Context(), s, Options{Policy: tt.policy, Seed: 1})
 		if err != nil {
