@@ -79,6 +79,7 @@ func New(conn net.Conn, inbound bool, cfg *Config) *Session {
 		cfg: cfg, conn: conn, inbound: inbound, wake: make(chan struct{}, 1), born: time.Now(), limit: newLimiter(),
 		log: cfg.logger().With("peer", conn.RemoteAddr().String()),
 	}
+	limitUnsent(conn)
 	s.in = wire.NewReader(watchedReader{s})
 	s.out = wire.NewWriter(pacedWriter{s})
 	return s
