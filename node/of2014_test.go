@@ -223,7 +223,11 @@ func TestServersOf2014(t *testing.T) {
 					twice[h]++
 				}
 				for h, n := range twice {
-					if most := 1 + s.withheld; n > most {
+					most := 1 + s.withheld
+					if s.scattered {
+						most++ // until that is found out, what has not come seems to be lacking
+					}
+					if n > most {
 						t.Errorf("block %d was asked for %d times", c.At[h], n)
 					}
 				}

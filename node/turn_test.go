@@ -57,12 +57,12 @@ func isHead(c *testbed.Branch) func(any) bool {
 // says, and nobody brings as much as it does.
 func TestAFastLiarDoesNotStarveASlowPeer(t *testing.T) {
 	long := testbed.Grow(t, nil, 0, 7, 0, 12_000)
-	c := testbed.Grow(t, nil, 0, 1, 0, 200)
+	c := testbed.Grow(t, nil, 0, 1, 0, 150)
 	inBubble(t, func(t *testing.T, w *world) {
 		liar := w.rogue("attacker", long)
 		liar.host.SetUpload(50e3) // for two and a half minutes
 		liar.claimMore()
-		a := w.honest("a", c, 10e3) // for 13 s, which is an eighth of the time at the least
+		a := w.honest("a", c, 10e3) // for 9 s, which is an eighth of the time at the least
 		began := time.Now()
 		v := w.node("victim", nil, nil, liar.listen().addr, a.addr)
 		v.until("the honest chain", func(e any) bool {

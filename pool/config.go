@@ -117,10 +117,12 @@ const (
 	firstKeys = 8
 
 	// startBytes is what a peer may have in flight when it has brought its first keys
-	// faster than can be measured. From there on it doubles with each round trip, until
-	// the rate says otherwise. A tenth of it is three more round trips until a link is
-	// full; ten times as much could be more than it brings in time.
-	startBytes = 32 << 10
+	// faster than can be measured, which is within sampleTime: then it is half a second of
+	// its link at the most. From there on it grows to growth times as much with each
+	// round trip, until the rate says otherwise. A tenth of it is two more round trips
+	// until a link is full; ten times as much could be more than it brings in time.
+	startBytes = 128 << 10
+	growth     = 3
 
 	// firstDeadline is what the first request may take. Clients of 2014 pause
 	// half a second before they answer anything.

@@ -36,7 +36,8 @@ type peer[P, K comparable] struct {
 	rate     BytesPerSec   // moving average, 0 until measured
 	rtt      time.Duration // least time from request to answer beyond the transfer
 	dev      time.Duration // mean deviation of answers from their expected time
-	growth   int64         // slow start: most bytes in flight, doubles with each answer
+	fastest  BytesPerSec   // the highest that rate has been
+	growth   int64         // slow start: most bytes in flight, grows with each answer
 	answered time.Time     // when the last answer came
 
 	firstTook  time.Duration // the first answer's, and what it weighed: with a rate, they
@@ -158,6 +159,9 @@ func (p *Pool[P, K]) Single(name P) {
 func (p *Pool[P, K]) Brief(name P, brief bool) {
 	if pr := p.peers[name]; pr != nil && pr.brief != brief {
 		pr.brief = brief
+		if brief {
+			pr.rtt = 0 // it decides now what is in flight, and is learnt anew; see tripped
+		}
 		p.lookAt(pr)
 	}
 }
@@ -190,19 +194,27 @@ func (p *Pool[P, K]) Free(now time.Time, name P, bytes int64) {
 		return
 	}
 	if pr.aside > 0 {
-		trip := now.Sub(pr.asideAt)
-		if pr.samples >= tripSamples {
-			trip = max(trip-pr.rate.duration(bytes), 0)
+		if pr.samples < tripSamples {
+			bytes = 0 // its rate is not known well
 		}
-		pr.tripped(trip)
+		pr.tripped(now.Sub(pr.asideAt), bytes)
 		pr.aside = 0
 	}
 	pr.answered = later(pr.answered, now)
 }
 
-// tripped notes how long a round trip was at the most.
-func (pr *peer[P, K]) tripped(trip time.Duration) {
-	if pr.rtt == 0 || trip < pr.rtt {
+// tripped notes that it took so long until an answer of so many bytes was here. Of a brief
+// pipe they are taken to have come as fast as ever: what it carries now says more of the
+// pipe than of the link, and a link that is idle for lack of work would seem to be near.
+func (pr *peer[P, K]) tripped(took time.Duration, bytes int64) {
+	trip := took
+	switch {
+	case !pr.brief && pr.rate > 0:
+		trip -= pr.rate.duration(bytes)
+	case pr.brief && pr.samples >= tripSamples:
+		trip -= pr.fastest.duration(bytes)
+	}
+	if trip = max(trip, 0); pr.rtt == 0 || trip < pr.rtt {
 		pr.rtt = trip
 	}
 }
@@ -370,12 +382,16 @@ func (pr *peer[P, K]) measure(now time.Time, r *request[P, K], n int64) {
 	if idle {
 		// The pipe was empty: the round trip is in this time too.
 		if pr.rate > 0 {
-			pr.tripped(max(took-pr.rate.duration(n), 0))
+			pr.tripped(took, n)
 		} else {
 			// The first answer is small: nearly all of it is the round trip.
 			pr.rtt = took
 		}
 		transfer = max(took-pr.rtt, took/4)
+	} else if here := r.sent.Add(pr.rtt); here.After(pr.answered) {
+		// The link stood still until the request had gone there and back. Else a pipe of a
+		// round trip would be as slow as what is in it, for ever.
+		transfer = max(now.Sub(here), took/4)
 	}
 	switch {
 	case r.late || pr.rate == 0:
@@ -384,13 +400,13 @@ func (pr *peer[P, K]) measure(now time.Time, r *request[P, K], n int64) {
 			transfer = took
 		}
 		pr.rate = BytesPerSec(float64(n) / transfer.Seconds())
-		pr.growth = 2 * n
+		pr.growth = growth * n
 		pr.samples, pr.sampleBytes, pr.sampleTime = 0, 0, 0
 		if pr.firstTook, pr.firstBytes = 0, n; idle {
 			pr.firstTook = took
 		}
 	default:
-		pr.growth += n
+		pr.growth += (growth - 1) * n
 		pr.sampleBytes += n
 		pr.sampleTime += transfer
 		if pr.sampleTime >= sampleTime {
@@ -398,6 +414,7 @@ func (pr *peer[P, K]) measure(now time.Time, r *request[P, K], n int64) {
 			pr.samples++
 			gain := BytesPerSec(max(rateGain, 1/float64(pr.samples), 1-math.Exp(-pr.sampleTime.Seconds()/rateTime.Seconds())))
 			pr.rate += gain * (sample - pr.rate)
+			pr.fastest = max(pr.fastest, pr.rate)
 			if pr.samples == 1 && pr.firstTook > 0 {
 				pr.rtt = min(pr.rtt, max(pr.firstTook-pr.rate.duration(pr.firstBytes), 0))
 			}
