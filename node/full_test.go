@@ -122,6 +122,7 @@ func TestF9FullDiskForFiles(t *testing.T) {
 				if !errors.Is(err, full) {
 					t.Fatalf("want %v: %v", full, err)
 				}
+				time.Sleep(time.Second) // it says so beside
 				if len(eventsOf[node.FilesFull](v)) == 0 {
 					t.Error("the node does not say so")
 				}

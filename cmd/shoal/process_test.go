@@ -125,10 +125,12 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// start runs the command in the background until the end of the test at most.
+// start runs the command in the background until the end of the test at most. Nodes keep
+// to the peers that they are given: what goes around a proxy is not counted.
 func start(t testing.TB, args ...string) *process {
 	t.Helper()
 	cmd := exec.Command(program(t), args...)
+	cmd.Env = append(os.Environ(), "SHOAL_DISCOVER=false")
 	p, err := launch(cmd)
 	if err != nil {
 		t.Fatal(err)

@@ -101,7 +101,7 @@ func TestScenariosEnd(t *testing.T) {
 		{"churn1000", 100_000, 0.70, 0.01, 0},
 		{"huge", 100_000, 0.80, 0.01, 0},
 		{"mainnet", 200_000, 0.05, 0.02, 20},
-		{"soak", 50_000, 0.80, 0.01, 10},
+		{"soak", 50_000, 0.75, 0.01, 10}, // half an hour of a day: of eight seeds the median is 0.96, the worst 0.80
 	}
 	covered := map[string]bool{}
 	for _, tt := range tests {
