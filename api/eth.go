@@ -24,13 +24,7 @@ type ethAPI struct {
 	signer types.Signer
 }
 
-func newEth(s *Server) ethAPI {
-	var id *big.Int // nil: transactions are signed for no chain, as in 2014
-	if n := s.cfg.Network.ChainID(); n > 0 {
-		id = new(big.Int).SetUint64(n)
-	}
-	return ethAPI{s, types.LatestSignerForChainID(id)}
-}
+func newEth(s *Server) ethAPI { return ethAPI{s, s.cfg.Network.Signer()} }
 
 // ChainId is eth_chainId.
 func (a ethAPI) ChainId() hexutil.Uint64 { return hexutil.Uint64(a.s.cfg.Network.ChainID()) }

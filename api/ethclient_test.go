@@ -24,7 +24,6 @@ import (
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/ethereum/go-ethereum/rpc"
-	"github.com/ethereum/go-ethereum/trie"
 	"github.com/google/go-cmp/cmp"
 	"github.com/holiman/uint256"
 
@@ -296,16 +295,8 @@ func TestTransactionKinds(t *testing.T) {
 		types.MustSignNewTx(key, signer, &types.DynamicFeeTx{ChainID: id, Nonce: 5, GasTipCap: big.NewInt(90), GasFeeCap: big.NewInt(50), Gas: 50000, To: &to}),
 	}
 	prices := []string{"0xa", "0xb", "0xc", "0x9", "0x32"} // the base fee is 7
-	raw, err := rlp.EncodeToBytes(types.NewBlock(&types.Header{Number: big.NewInt(1), Difficulty: big.NewInt(1), BaseFee: big.NewInt(7)},
-		&types.Body{Transactions: txs}, nil, trie.NewStackTrie(nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := chain.Sepolia.ParseBlock(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &library{blocks: []*chain.Block{b}, at: map[common.Hash]int{b.Hash: 0}}
+	l := bindBlock(t, 1, txs, nil)
+	b := l.blocks[0]
 	addr := serveHTTP(t, api.Config{Network: chain.Sepolia, Store: l, Node: crowd{}, Tracker: api.NewTracker()}, api.HTTPConfig{})
 	c, err := ethclient.DialContext(t.Context(), "http://"+addr)
 	if err != nil {
@@ -316,7 +307,7 @@ func TestTransactionKinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if enc, err := rlp.EncodeToBytes(got); err != nil || !bytes.Equal(enc, raw) {
+	if enc, err := rlp.EncodeToBytes(got); err != nil || !bytes.Equal(enc, b.Raw()) {
 		t.Errorf("the block is another one: %v", err)
 	}
 	for i := range txs {

@@ -4,9 +4,11 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/holiman/uint256"
 )
 
@@ -97,6 +99,19 @@ func (n *Network) ChainID() uint64 {
 		return n.Chain
 	}
 	return n.ID
+}
+
+// Signer returns what recovers the sender of a transaction of any kind that there was
+// under proof of work.
+func (n *Network) Signer() types.Signer {
+	switch id := n.ChainID(); {
+	case n.Format == FormatPoC6:
+		return types.FrontierSigner{}
+	case id == 0: // signatures name no chain
+		return types.HomesteadSigner{}
+	default:
+		return types.LatestSignerForChainID(new(big.Int).SetUint64(id))
+	}
 }
 
 // Networks lists the presets.

@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"time"
 
@@ -64,21 +63,9 @@ type transaction struct {
 
 func newPending(net *chain.Network) *pending {
 	return &pending{
-		signer:     signerOf(net),
+		signer:     net.Signer(),
 		signatures: rate.NewLimiter(signaturesPerSec, signaturesAtOnce),
 		all:        make(map[common.Hash]*transaction),
-	}
-}
-
-// signerOf returns what recovers the sender of a transaction of the network.
-func signerOf(net *chain.Network) types.Signer {
-	switch id := net.ChainID(); {
-	case net.Format == chain.FormatPoC6:
-		return types.FrontierSigner{}
-	case id == 0: // signatures name no chain
-		return types.HomesteadSigner{}
-	default:
-		return types.LatestSignerForChainID(new(big.Int).SetUint64(id))
 	}
 }
 
