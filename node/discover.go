@@ -77,15 +77,15 @@ func (n *Node) toDial(most int) map[netip.AddrPort]bool {
 	list := make(map[netip.AddrPort]bool)
 	near := make(map[netip.Prefix]int)
 	here := make(map[wire.NodeID]bool)
-	out := len(n.mu.meeting)
-	for id, s := range n.mu.ids {
+	out := n.dialled()
+	for id := range n.mu.ids {
 		here[id] = true
-		if !s.Inbound() {
+	}
+	for addr, joined := range n.mu.meeting {
+		near[group(addr.Addr())]++
+		if !joined { // else it is one of the sessions
 			out++
 		}
-	}
-	for addr := range n.mu.meeting {
-		near[group(addr.Addr())]++
 	}
 	now := n.cfg.Clock()
 	for ; len(list) < most && out < outbound(n.budget.sessions); out++ {
@@ -103,6 +103,16 @@ func (n *Node) toDial(most int) map[netip.AddrPort]bool {
 		n.mu.meeting[addr] = false
 	}
 	return list
+}
+
+// dialled counts the sessions that we have dialled. It is called with the lock held.
+func (n *Node) dialled() (out int) {
+	for _, s := range n.mu.ids {
+		if !s.Inbound() {
+			out++
+		}
+	}
+	return out
 }
 
 // meet dials an address of the book and runs a session there. It calls dialled when it
@@ -172,13 +182,10 @@ func (n *Node) meets(s *peer.Session) {
 func (n *Node) askAround() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	out := 0
 	for _, s := range n.mu.ids {
 		n.meets(s)
-		if !s.Inbound() {
-			out++
-		}
 	}
+	out := n.dialled()
 	for _, s := range n.mu.ids {
 		if out < outbound(n.budget.sessions) && s.Hello().Caps.Has(wire.CapPeers) {
 			s.GetPeers()

@@ -43,6 +43,28 @@ func TestDiscover(t *testing.T) {
 	})
 }
 
+// TestOutboundPlaces: as many peers are looked for as there are places for them, each
+// counted once.
+func TestOutboundPlaces(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		hub := w.node("hub", nil, discovering)
+		for range 10 { // which dial only the hub
+			w.node("node", nil, func(cfg *node.Config) { cfg.Discover, cfg.MaxPeers = true, 2 }, hub.addr)
+		}
+		client := w.node("client", nil, func(cfg *node.Config) { cfg.Discover, cfg.MaxPeers = true, 12 }, hub.addr)
+		time.Sleep(10 * time.Minute)
+		out := 0
+		for _, p := range client.node.Peers() {
+			if !p.Inbound {
+				out++
+			}
+		}
+		if out != 6 {
+			t.Errorf("%d peers were dialled, want half of 12", out)
+		}
+	})
+}
+
 // TestDiscoverySpeedsUp: a node that is told of one peer fetches from all that this one
 // knows.
 func TestDiscoverySpeedsUp(t *testing.T) {

@@ -380,12 +380,7 @@ func (n *Node) full(inbound bool) bool {
 	if n.cfg.Discover {
 		kept = max(kept, outbound(places))
 	}
-	in := 0
-	for _, s := range n.mu.ids {
-		if s.Inbound() {
-			in++
-		}
-	}
+	in := len(n.mu.ids) - n.dialled()
 	return in >= places-kept || len(n.mu.ids) >= places
 }
 
