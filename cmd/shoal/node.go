@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shoalnet/shoal/api"
-	"github.com/shoalnet/shoal/node"
 )
 
 // defaultPort is that of the protocol.
@@ -20,15 +19,10 @@ func newNode() *cobra.Command { return nodeCommand(nil) }
 
 // nodeCommand is a command that runs a node, with a miner if one is given.
 func nodeCommand(m *miner) *cobra.Command {
-	o := &options{}
-	seals := &sealOptions{}
-	limits := &limitOptions{}
-	find := &discoverOptions{}
+	o := &chainOptions{}
 	web := &httpOptions{}
-	archives := &archiveOptions{}
 	var listen string
 	var peers []string
-	var receipts bool
 	cmd := &cobra.Command{
 		Use:   "node",
 		Short: "Serve the chain and keep it in sync until stopped",
@@ -64,29 +58,23 @@ service from AWS_ENDPOINT_URL and AWS_REGION, or s3://BUCKET/PREFIX?endpoint=URL
 			if err := checkListen(listen); err != nil {
 				return err
 			}
-			if err := find.check(); err != nil {
+			if err := o.find.check(); err != nil {
 				return err
 			}
 			if err := web.check(); err != nil {
 				return err
 			}
-			if err := archives.check(); err != nil {
-				return err
-			}
-			var cfg node.Config
-			if err := limits.configure(&cfg, archives.reserved()); err != nil {
-				return err
-			}
-			st, net, depot, err := o.openWith(cmd.Context(), archives, ui, true)
+			cfg, depot, err := o.configure(cmd.Context(), ui)
 			if err != nil {
 				return err
 			}
+			st, net := cfg.Store, cfg.Network
 			defer closeStore(st, &err)
-			if err := seals.configure(&cfg, net); err != nil {
+			if err := m.check(net); err != nil {
 				return err
 			}
 			if depot != nil {
-				opts, err := seals.importing(net)
+				opts, err := o.seals.importing(net)
 				if err != nil {
 					return err
 				}
@@ -115,13 +103,8 @@ service from AWS_ENDPOINT_URL and AWS_REGION, or s3://BUCKET/PREFIX?endpoint=URL
 				fmt.Fprintln(to, "listening on", l.Addr())
 				ui.Info("node is up", "listen", l.Addr().String(), "network", net.Name, "head", st.Head().Number)
 			}
-			cfg.Discover = find.discover
-			defer find.mapPort(l.Addr(), ui.Logger)()
-			cfg.Network, cfg.Store, cfg.Listener, cfg.Peers, cfg.Receipts = net, st, l, peers, receipts
-			cfg.AwaitRoom = true
-			if err := m.check(net); err != nil {
-				return err
-			}
+			defer o.find.mapPort(l.Addr(), ui.Logger)()
+			cfg.Listener, cfg.Peers, cfg.AwaitRoom = l, peers, true
 			if err := runNode(cmd.Context(), cfg, w, o.dataDir, web, m); err != nil {
 				return err
 			}
@@ -134,13 +117,8 @@ service from AWS_ENDPOINT_URL and AWS_REGION, or s3://BUCKET/PREFIX?endpoint=URL
 		},
 	}
 	o.add(cmd)
-	seals.add(cmd)
-	limits.add(cmd)
-	find.add(cmd)
-	find.addNAT(cmd)
+	o.find.addNAT(cmd)
 	web.add(cmd)
-	archives.add(cmd)
-	cmd.Flags().BoolVar(&receipts, "receipts", false, receiptsUsage)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:"+defaultPort, "`address` to listen on; port 0 takes a free one")
 	addPeers(cmd, &peers)
 	return cmd

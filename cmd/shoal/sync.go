@@ -13,20 +13,15 @@ import (
 )
 
 func newSync() *cobra.Command {
-	o := &options{}
-	seals := &sealOptions{}
-	limits := &limitOptions{}
-	find := &discoverOptions{}
+	o := &chainOptions{}
 	from := &fetchOptions{}
-	archives := &archiveOptions{}
-	var receipts bool
 	cmd := &cobra.Command{
 		Use:   "sync --peer ADDRESS...",
 		Short: "Sync to the best chain that the peers offer, then stop",
 		Long: `Sync to the best chain that the named peers offer, then stop. Other peers that they
-know of help to fetch it, unless --discover=false. A sync that was
-interrupted goes on where it was; nothing that is stored is fetched again. A peer
-that cannot be reached does not matter as long as another one can.`,
+know of help to fetch it, unless --discover=false. A sync that was interrupted goes on
+where it was; nothing that is stored is fetched again. A peer that cannot be reached
+does not matter as long as another one can.`,
 		Example: `  shoal sync --peer 192.0.2.7:30303 --peer 192.0.2.8:30303 --timeout 1h`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -40,27 +35,16 @@ that cannot be reached does not matter as long as another one can.`,
 			if err := from.check(); err != nil {
 				return err
 			}
-			if err := archives.check(); err != nil {
-				return err
-			}
-			var cfg node.Config
-			if err := limits.configure(&cfg, archives.reserved()); err != nil {
-				return err
-			}
-			st, net, _, err := o.openWith(cmd.Context(), archives, ui, true)
+			cfg, _, err := o.configure(cmd.Context(), ui)
 			if err != nil {
 				return err
 			}
-			defer closeStore(st, &err)
+			defer closeStore(cfg.Store, &err)
+			cfg.Peers = from.peers
 			ctx, cancel := from.within(cmd.Context())
 			defer cancel()
-			cfg.Network, cfg.Store, cfg.Peers = net, st, from.peers
-			if err := seals.configure(&cfg, net); err != nil {
-				return err
-			}
-			cfg.Receipts, cfg.Discover = receipts, find.discover
 			w := newWatcher(ui)
-			w.receipts = receipts
+			w.receipts = o.receipts
 			report, err := syncTo(ctx, cfg, w, o.dataDir)
 			w.stop()
 			if errors.Is(err, errTimeout) {
@@ -75,16 +59,9 @@ that cannot be reached does not matter as long as another one can.`,
 		},
 	}
 	o.add(cmd)
-	seals.add(cmd)
-	limits.add(cmd)
-	find.add(cmd)
 	from.add(cmd)
-	archives.add(cmd)
-	cmd.Flags().BoolVar(&receipts, "receipts", false, receiptsUsage)
 	return cmd
 }
-
-const receiptsUsage = "fetch the receipts of the canonical chain too, from the peers that have them"
 
 // syncReport is the result of a sync.
 type syncReport struct {
