@@ -60,8 +60,7 @@
 // # Segment file
 //
 // All integers are big-endian. crc is CRC-32C (Castagnoli) over everything that
-// follows it in the header or record. This is the disk format: changing it
-// needs a new format version.
+// follows it in the header or record.
 //
 //	header, 64 bytes
 //	+-----------+--------+------------+------------+-------------+------------+
@@ -93,10 +92,20 @@
 //	'm' "network"      → name
 //	'm' "plan"         → see encodePlan
 //	'm' "transactions" → number(8) hash(32)                            up to which block 't' is complete
+//	'm' "upgrade"      → nothing                                      to the format that is named, and not done
 //	't' hash(8) number(4) → nothing                                      block may have the transaction
 //	'u' name           → value                                        for other rooms
 //
 // TD is big-endian without leading zeros. The head is the last 'c' entry: there
 // is no second place that could disagree with it. A linked block is in 'c' or
 // in 's', never in both, and its parent is linked too.
+//
+// # Formats
+//
+// Whatever is drawn here has the version [Format]. A newer one is refused. A
+// directory of an older one is upgraded by [Open], unless [Options.KeepFormat]
+// is set: a list of steps, each from one version to the next, changes the
+// index. A step that is cut off is done again at the next opening, and an older
+// program refuses the directory from its beginning on. Segments are never
+// rewritten: a reader knows every version that a segment's header can name.
 package store

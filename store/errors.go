@@ -30,6 +30,8 @@ var (
 	ErrNetwork = errors.New("store: data directory belongs to another network")
 	// ErrFormat: the directory was written by a newer version of this program.
 	ErrFormat = errors.New("store: data directory has a newer format")
+	// ErrOldFormat: Options.KeepFormat is set and the directory has to be upgraded.
+	ErrOldFormat = errors.New("store: data directory has an older format")
 	// ErrNotExist: Options.MustExist is set and there is no store.
 	ErrNotExist = errors.New("store: no store in this directory")
 )

@@ -33,17 +33,18 @@ const (
 
 // indexFormat is the newest Pebble format that this program writes. It is
 // named here, not taken as "newest", so that a Pebble upgrade alone never
-// makes a directory unreadable for the program before it.
+// makes a directory unreadable for the program before it. A newer one is a [step].
 const indexFormat = pebble.FormatWALSyncChunks
 
-func openIndex(fs vfs.FS, dir string, cacheSize int64, memTable uint64, log *indexLogger) (*pebble.DB, error) {
+func openIndex(fs vfs.FS, dir string, o *Options, log *indexLogger) (*pebble.DB, error) {
 	log.tables = make(chan struct{}, 1)
 	disk := &indexFS{FS: fs, log: log}
 	opts := &pebble.Options{
+		ReadOnly:                    o.peek,
 		FS:                          disk,
 		FormatMajorVersion:          indexFormat,
-		CacheSize:                   cacheSize, // Pebble takes the memtables out of it
-		MemTableSize:                memTable,
+		CacheSize:                   o.cacheSize(), // Pebble takes the memtables out of it
+		MemTableSize:                o.memTableSize(),
 		MemTableStopWritesThreshold: outOfReach,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       outOfReach,

@@ -33,6 +33,7 @@ const (
 	metaNetwork    = "network"
 	metaPlan       = "plan"
 	metaTxs        = "transactions"
+	metaUpgrade    = "upgrade"
 )
 
 type hashKey [1 + common.HashLength]byte

@@ -14,10 +14,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 )
 
-// Format is the version of the data directory that this program writes, and
-// the newest that it reads.
-const Format = 1
-
 // errDamaged marks that Pebble cannot make sense of its files.
 var errDamaged = errors.New("files that do not fit together")
 
@@ -27,7 +23,7 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // loss of bytes has left behind, as the package doc describes.
 //
 // Errors that a person can do something about: ErrLocked, ErrNetwork,
-// ErrFormat, ErrNotExist. Their text says what.
+// ErrFormat, ErrOldFormat, ErrNotExist. Their text says what.
 func Open(dir string, opts Options) (*Store, error) {
 	s := &Store{dir: dir, log: opts.logger(), elsewhere: opts.Elsewhere}
 	s.dbLog = &indexLogger{log: s.log}
@@ -60,8 +56,10 @@ func (s *Store) open(opts *Options) error {
 			return fmt.Errorf("store: %w", err)
 		}
 	}
-	if err := makeDirs(disk, s.dir); err != nil {
-		return fmt.Errorf("store: create %s: %w", s.dir, err)
+	if !opts.peek {
+		if err := makeDirs(disk, s.dir); err != nil {
+			return fmt.Errorf("store: create %s: %w", s.dir, err)
+		}
 	}
 	dir, err := resolveDir(disk, s.dir)
 	if err != nil {
@@ -81,27 +79,34 @@ func (s *Store) open(opts *Options) error {
 	}
 	s.memTable = opts.memTableSize()
 	torn := tornManifest(disk, index)
-	if s.db, err = openIndex(disk, index, opts.cacheSize(), s.memTable, s.dbLog); err != nil {
+	if s.db, err = openIndex(disk, index, opts, s.dbLog); err != nil {
+		if errors.Is(err, pebble.ErrDBDoesNotExist) { // and was only to be looked at
+			return notExist
+		}
 		if _, ok := errors.AsType[syscall.Errno](err); (!ok || isNotExist(err)) && !errors.Is(err, ErrFormat) {
 			return fmt.Errorf("%w: %w", errDamaged, err) // the disk is well, what is on it is not
 		}
 		return err
 	}
 	// Nobody else has s yet, so that no lock is needed.
-	fresh, err := s.identify(opts)
+	format, err := s.identify(opts)
+	switch {
+	case err != nil:
+		return err
+	case format == 0 && opts.MustExist:
+		return notExist
+	case opts.peek:
+		return nil
+	case format == 0:
+		err = s.inscribe(opts)
+	default:
+		err = s.upgrade(format, opts.upgrades(), opts.KeepFormat)
+	}
 	if err != nil {
 		return err
 	}
-	if fresh && opts.MustExist {
-		return notExist
-	}
 	for _, f := range s.families() {
 		f.writer.files, f.writer.genesis, f.writer.limit = f.files, s.genesis, opts.segmentSize()
-	}
-	if fresh {
-		if err := s.inscribe(); err != nil {
-			return err
-		}
 	}
 	for _, f := range s.families() {
 		if err := s.reconcile(f, torn); err != nil {
@@ -173,10 +178,21 @@ func lockDir(disk vfs.FS, dir, shown string) (interface{ Close() error }, error)
 	return nil, fmt.Errorf("store: lock %s: %w", shown, err)
 }
 
-// identify compares what the directory says it is with what is wanted. fresh
-// means that it says nothing yet.
-func (s *Store) identify(opts *Options) (fresh bool, err error) {
-	format, err := get(s.db, metaKey(metaFormat), func(b []byte) (uint32, error) {
+// NetworkOf returns the name of the network that a data directory was made for, and
+// changes nothing there. The errors are those of [Open] for a directory that must exist.
+func NetworkOf(dir string) (string, error) {
+	s, err := Open(dir, Options{MustExist: true, peek: true})
+	if err != nil {
+		return "", err
+	}
+	return s.network, s.Close()
+}
+
+// identify compares what the directory says it is with what is wanted, and returns the
+// format that it has, 0 if it says nothing yet. Where to look for that is the same in all
+// formats.
+func (s *Store) identify(opts *Options) (format uint32, err error) {
+	format, err = get(s.db, metaKey(metaFormat), func(b []byte) (uint32, error) {
 		if len(b) != 4 {
 			return 0, badValue(prefixMeta, b)
 		}
@@ -185,24 +201,24 @@ func (s *Store) identify(opts *Options) (fresh bool, err error) {
 	if errors.Is(err, ErrNotFound) {
 		s.network, s.genesis = opts.Network, opts.Genesis.Hash
 		if s.genesis == (common.Hash{}) && !opts.MustExist {
-			return true, errors.New("store: a new data directory needs a genesis block")
+			return 0, errors.New("store: a new data directory needs a genesis block")
 		}
-		return true, nil
+		return 0, nil
 	}
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	if format > Format {
-		return false, fmt.Errorf("%w: %s has format %d, this program knows up to %d; use a newer version of the program, or choose another data directory",
-			ErrFormat, s.dir, format, Format)
+	if newest := 1 + len(opts.upgrades()); format < 1 || int64(format) > int64(newest) {
+		return 0, fmt.Errorf("%w: %s has format %d, this program knows up to %d; use a newer version of the program, or choose another data directory",
+			ErrFormat, s.dir, format, newest)
 	}
 	network, err := get(s.db, metaKey(metaNetwork), copied)
 	if err != nil {
-		return false, fmt.Errorf("store: network name: %w", err)
+		return 0, fmt.Errorf("store: network name: %w", err)
 	}
 	genesis, err := get(s.db, metaKey(metaGenesis), copied)
 	if err != nil || len(genesis) != common.HashLength {
-		return false, fmt.Errorf("store: genesis hash: %w", errors.Join(err, badValue(prefixMeta, genesis)))
+		return 0, fmt.Errorf("store: genesis hash: %w", errors.Join(err, badValue(prefixMeta, genesis)))
 	}
 	s.network, s.genesis = string(network), common.Hash(genesis)
 	want := opts.Genesis.Hash
@@ -211,24 +227,21 @@ func (s *Store) identify(opts *Options) (fresh bool, err error) {
 		if want != (common.Hash{}) {
 			asked += fmt.Sprintf(" (genesis %x)", want[:4])
 		}
-		return false, fmt.Errorf("%w: %s holds %q (genesis %x), asked for %s; choose that network, or another data directory",
+		return 0, fmt.Errorf("%w: %s holds %q (genesis %x), asked for %s; choose that network, or another data directory",
 			ErrNetwork, s.dir, s.network, s.genesis[:4], asked)
 	}
-	return false, nil
+	return format, nil
 }
 
 // inscribe writes what the directory is.
-func (s *Store) inscribe() error {
-	b := s.db.NewBatch()
-	defer b.Close()
-	if err := errors.Join(
-		b.Set(metaKey(metaFormat), binary.BigEndian.AppendUint32(nil, Format), nil),
-		b.Set(metaKey(metaNetwork), []byte(s.network), nil),
-		b.Set(metaKey(metaGenesis), s.genesis[:], nil),
-	); err != nil {
-		return fmt.Errorf("store: create: %w", err)
-	}
-	return s.commit(b, pebble.Sync)
+func (s *Store) inscribe(opts *Options) error {
+	return s.note(func(b *pebble.Batch) error {
+		return errors.Join(
+			setFormat(b, uint32(1+len(opts.upgrades()))),
+			b.Set(metaKey(metaNetwork), []byte(s.network), nil),
+			b.Set(metaKey(metaGenesis), s.genesis[:], nil),
+		)
+	})
 }
 
 // ensureGenesis puts and links the genesis block if it is not there: in a new
@@ -246,12 +259,7 @@ func (s *Store) ensureGenesis(g *Genesis) error {
 	if _, err := s.put(Block, []Record{g.Record}, false); err != nil {
 		return err
 	}
-	b := s.db.NewBatch()
-	defer b.Close()
-	if err := setCanon(b, 0, g.Hash, &g.TD); err != nil {
-		return err
-	}
-	return s.commit(b, pebble.Sync)
+	return s.note(func(b *pebble.Batch) error { return setCanon(b, 0, g.Hash, &g.TD) })
 }
 
 // load reads into memory what is kept there.

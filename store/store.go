@@ -54,8 +54,14 @@ type Options struct {
 	Logger *slog.Logger
 	// MustExist makes Open fail with ErrNotExist instead of creating a store.
 	MustExist bool
+	// KeepFormat makes Open fail with ErrOldFormat instead of upgrading a directory of an
+	// older format: for whoever only reads, so that nobody is surprised that an older
+	// program cannot use the directory any more.
+	KeepFormat bool
 
+	peek     bool   // for NetworkOf: only identify, and write nothing
 	memTable uint64 // for tests that want many small tables; 0 means memTableSize
+	steps    []step // for tests of other steps than ours
 }
 
 func (o *Options) fs() vfs.FS {
@@ -84,6 +90,13 @@ func (o *Options) memTableSize() uint64 {
 		return o.memTable
 	}
 	return memTableSize
+}
+
+func (o *Options) upgrades() []step {
+	if o.steps == nil {
+		return steps[:]
+	}
+	return o.steps
 }
 
 func (o *Options) logger() *slog.Logger {

@@ -55,9 +55,9 @@ func (o *archiveOptions) reserved() int64 {
 	return depot.Memory(o.cacheSize)
 }
 
-// openWith opens the store, which is made if there is none, together with the archives.
-func (o *options) openWith(ctx context.Context, from *archiveOptions, ui *ui, mayMake bool) (*store.Store, *chain.Network, *depot.Depot, error) {
-	if from.source != nil && o.network == "" && mayMake {
+// openWith opens the store together with the archives.
+func (o *options) openWith(ctx context.Context, from *archiveOptions, ui *ui, as access) (*store.Store, *chain.Network, *depot.Depot, error) {
+	if from.source != nil && o.network == "" && as == makes {
 		name, err := o.networkIfNew(func() (string, error) { return depot.NetworkOf(ctx, from.source) })
 		if err != nil {
 			return nil, nil, nil, err
@@ -69,7 +69,7 @@ func (o *options) openWith(ctx context.Context, from *archiveOptions, ui *ui, ma
 		return nil, nil, nil, err
 	}
 	if from.source == nil {
-		st, err := openStore(o.dataDir, net, ui.Logger, nil, !mayMake)
+		st, err := openStore(o.dataDir, net, ui.Logger, nil, as)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -86,7 +86,7 @@ func (o *options) openWith(ctx context.Context, from *archiveOptions, ui *ui, ma
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	st, err := openStore(o.dataDir, net, ui.Logger, d, !mayMake)
+	st, err := openStore(o.dataDir, net, ui.Logger, d, as)
 	return st, net, d, err
 }
 

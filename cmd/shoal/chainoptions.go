@@ -40,7 +40,7 @@ func (o *chainOptions) configure(ctx context.Context, ui *ui) (cfg node.Config, 
 	if err := o.limits.configure(&cfg, o.archives.reserved()); err != nil {
 		return cfg, nil, err
 	}
-	if cfg.Store, cfg.Network, from, err = o.openWith(ctx, &o.archives, ui, true); err != nil {
+	if cfg.Store, cfg.Network, from, err = o.openWith(ctx, &o.archives, ui, makes); err != nil {
 		return cfg, nil, err
 	}
 	if err := o.seals.configure(&cfg, cfg.Network); err != nil {

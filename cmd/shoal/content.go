@@ -34,10 +34,9 @@ func (o *quotaOption) bytes() (int64, error) {
 	return parseSize("--quota", o.text, 16<<20, "")
 }
 
-// files opens the files of the data directory, which is made if there is none and it may
-// be.
-func (o *options) files(log *slog.Logger, mayMake bool, quota int64) (*swarm.Files, *store.Store, error) {
-	st, _, err := o.openOrMake(log, mayMake)
+// files opens the files of the data directory.
+func (o *options) files(log *slog.Logger, as access, quota int64) (*swarm.Files, *store.Store, error) {
+	st, _, err := o.open(log, as)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,7 +83,7 @@ until it is unpinned. "-" stands for standard input.`,
 					name = filepath.Base(args[0])
 				}
 			}
-			files, st, err := o.files(ui.Logger, true, room)
+			files, st, err := o.files(ui.Logger, makes, room)
 			if err != nil {
 				return err
 			}
@@ -130,7 +129,7 @@ func newPin() *cobra.Command {
 is unpinned. To pin it again gives it another name.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return o.onFile(args[0], true, "pinned", func(f *swarm.Files, ref common.Hash) error {
+			return o.onFile(args[0], makes, "pinned", func(f *swarm.Files, ref common.Hash) error {
 				return f.Pin(swarm.Pin{Ref: ref, Name: name})
 			})
 		},
@@ -149,7 +148,7 @@ func newUnpin() *cobra.Command {
 "shoal ls --collect".`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return o.onFile(args[0], false, "unpinned", func(f *swarm.Files, ref common.Hash) error { return f.Unpin(ref) })
+			return o.onFile(args[0], changes, "unpinned", func(f *swarm.Files, ref common.Hash) error { return f.Unpin(ref) })
 		},
 	}
 	o.add(cmd)
@@ -157,7 +156,7 @@ func newUnpin() *cobra.Command {
 }
 
 // onFile does something about the file with a reference, and says what.
-func (o *options) onFile(text string, mayMake bool, what string, do func(*swarm.Files, common.Hash) error) (err error) {
+func (o *options) onFile(text string, as access, what string, do func(*swarm.Files, common.Hash) error) (err error) {
 	ui, err := o.ui()
 	if err != nil {
 		return err
@@ -166,7 +165,7 @@ func (o *options) onFile(text string, mayMake bool, what string, do func(*swarm.
 	if err != nil {
 		return err
 	}
-	files, st, err := o.files(ui.Logger, mayMake, 0)
+	files, st, err := o.files(ui.Logger, as, 0)
 	if err != nil {
 		return err
 	}
@@ -215,7 +214,11 @@ first remove everything else and give its room back.`,
 			if err != nil {
 				return err
 			}
-			files, st, err := o.files(ui.Logger, false, 0)
+			as := reads
+			if collect {
+				as = changes
+			}
+			files, st, err := o.files(ui.Logger, as, 0)
 			if err != nil {
 				return err
 			}

@@ -210,7 +210,7 @@ func (d *demo) run(ctx context.Context, peers int) (r demoReport, err error) {
 		}
 	}()
 	for i := range peers {
-		st, err := openStore(filepath.Join(d.dir, fmt.Sprintf("source-%d", i+1)), d.net, d.ui.Logger, nil, false)
+		st, err := openStore(filepath.Join(d.dir, fmt.Sprintf("source-%d", i+1)), d.net, d.ui.Logger, nil, makes)
 		if err != nil {
 			return r, err
 		}
@@ -235,7 +235,7 @@ func (d *demo) run(ctx context.Context, peers int) (r demoReport, err error) {
 		})
 		d.say("node %d serves %d blocks on %s\n", i+1, want.Number, l.Addr())
 	}
-	st, err := openStore(filepath.Join(d.dir, "empty"), d.net, d.ui.Logger, nil, false)
+	st, err := openStore(filepath.Join(d.dir, "empty"), d.net, d.ui.Logger, nil, makes)
 	if err != nil {
 		return r, err
 	}

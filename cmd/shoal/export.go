@@ -44,7 +44,7 @@ A file appears when it is complete.`,
 			if err := archives.check(); err != nil {
 				return err
 			}
-			st, net, _, err := o.openWith(cmd.Context(), archives, ui, false)
+			st, net, _, err := o.openWith(cmd.Context(), archives, ui, reads)
 			if err != nil {
 				return err
 			}

@@ -49,7 +49,7 @@ what it logs. --receipts=false leaves them out.`,
 					return err
 				}
 			}
-			st, net, err := o.open(ui.Logger)
+			st, net, err := o.open(ui.Logger, makes)
 			if err != nil {
 				return err
 			}
@@ -91,11 +91,7 @@ what it logs. --receipts=false leaves them out.`,
 // networkIfNew returns the network that a new data directory is for, as far as what it
 // begins with tells, and "" for one that exists.
 func (o *options) networkIfNew(tell func() (string, error)) (string, error) {
-	st, err := store.Open(o.dataDir, store.Options{MustExist: true})
-	if err == nil {
-		return "", st.Close()
-	}
-	if !errors.Is(err, store.ErrNotExist) {
+	if _, err := store.NetworkOf(o.dataDir); !errors.Is(err, store.ErrNotExist) {
 		return "", err
 	}
 	return tell()

@@ -47,7 +47,11 @@ once, each for what it has. A get that was interrupted goes on where it was.`,
 			if err := from.check(); err != nil {
 				return err
 			}
-			st, net, err := o.openOrMake(ui.Logger, len(from.peers) > 0)
+			as := reads
+			if len(from.peers) > 0 {
+				as = makes
+			}
+			st, net, err := o.open(ui.Logger, as)
 			if err != nil {
 				return err
 			}

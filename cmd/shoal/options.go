@@ -98,15 +98,10 @@ func (o *options) result(v any, people func()) error {
 func (o *options) findNetwork() (*chain.Network, error) {
 	name := o.network
 	if name == "" {
-		name = chain.Mainnet.Name
-		st, err := store.Open(o.dataDir, store.Options{MustExist: true})
-		switch {
-		case err == nil:
-			name = st.Network()
-			if err := st.Close(); err != nil {
-				return nil, err
-			}
-		case !errors.Is(err, store.ErrNotExist):
+		var err error
+		if name, err = store.NetworkOf(o.dataDir); errors.Is(err, store.ErrNotExist) {
+			name = chain.Mainnet.Name
+		} else if err != nil {
 			return nil, err
 		}
 	}
@@ -117,27 +112,27 @@ func (o *options) findNetwork() (*chain.Network, error) {
 	return net, nil
 }
 
-// open opens the store, which is made if there is none.
-func (o *options) open(log *slog.Logger) (*store.Store, *chain.Network, error) {
-	return o.openOrMake(log, true)
-}
+// access is what a command does to a data directory.
+type access int
 
-// openExisting is open for commands that only read.
-func (o *options) openExisting(log *slog.Logger) (*store.Store, *chain.Network, error) {
-	return o.openOrMake(log, false)
-}
+const (
+	reads   access = iota // it must be there, and keeps the format that it has
+	changes               // it must be there
+	makes                 // it is made if there is none
+)
 
-func (o *options) openOrMake(log *slog.Logger, mayMake bool) (*store.Store, *chain.Network, error) {
+// open opens the store.
+func (o *options) open(log *slog.Logger, as access) (*store.Store, *chain.Network, error) {
 	net, err := o.findNetwork()
 	if err != nil {
 		return nil, nil, err
 	}
-	st, err := openStore(o.dataDir, net, log, nil, !mayMake)
+	st, err := openStore(o.dataDir, net, log, nil, as)
 	return st, net, err
 }
 
 // openStore opens a store, whose content may also be elsewhere.
-func openStore(dir string, net *chain.Network, log *slog.Logger, elsewhere store.Elsewhere, mustExist bool) (*store.Store, error) {
+func openStore(dir string, net *chain.Network, log *slog.Logger, elsewhere store.Elsewhere, as access) (*store.Store, error) {
 	b, err := net.GenesisBlock()
 	if err != nil {
 		return nil, err
@@ -147,11 +142,12 @@ func openStore(dir string, net *chain.Network, log *slog.Logger, elsewhere store
 		return nil, err
 	}
 	return store.Open(dir, store.Options{
-		Network:   net.Name,
-		Genesis:   store.Genesis{Record: store.Record{Hash: b.Hash, Number: 0, Raw: b.Raw()}, TD: td},
-		Elsewhere: elsewhere,
-		Logger:    log,
-		MustExist: mustExist,
+		Network:    net.Name,
+		Genesis:    store.Genesis{Record: store.Record{Hash: b.Hash, Number: 0, Raw: b.Raw()}, TD: td},
+		Elsewhere:  elsewhere,
+		Logger:     log,
+		MustExist:  as != makes,
+		KeepFormat: as == reads,
 	})
 }
 

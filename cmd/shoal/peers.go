@@ -49,7 +49,7 @@ func (o *options) peers(ctx context.Context) (p *api.Peers, err error) {
 	if err := o.ask(ctx, "shoal_peers", p); !errors.Is(err, api.ErrNotRunning) {
 		return p, err
 	}
-	st, _, err := o.openExisting(ui.Logger)
+	st, _, err := o.open(ui.Logger, reads)
 	if err != nil {
 		return nil, err
 	}

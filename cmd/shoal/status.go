@@ -103,7 +103,7 @@ func (o *options) status(ctx context.Context) (s *api.Status, err error) {
 	if err := o.ask(ctx, "shoal_status", s); !errors.Is(err, api.ErrNotRunning) {
 		return s, err
 	}
-	st, _, err := o.openExisting(ui.Logger)
+	st, _, err := o.open(ui.Logger, reads)
 	if err != nil {
 		return nil, err
 	}
