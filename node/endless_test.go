@@ -30,15 +30,15 @@ func (r *rogue) endless(answer int, pause time.Duration) {
 		binary.BigEndian.PutUint64(h[24:], i)
 		return h
 	}
-	head := remade(r.w, r.chain.Head(), func(h *types.Header) {
+	head := testbed.Remade(r.w, r.Chain.Head(), func(h *types.Header) {
 		h.Number.SetUint64(ancestors)
 		h.ParentHash = name(0)
 		h.Time = uint64(time.Now().Unix())
 	})
-	r.chain = &testbed.Branch{Network: r.chain.Network, Blocks: []*chain.Block{head}, At: map[common.Hash]int{head.Hash: 0}}
-	r.best = head.Hash
-	r.claimMore()
-	r.ancestry = func(start common.Hash, _ []common.Hash) (list []common.Hash) {
+	r.Chain = &testbed.Branch{Network: r.Chain.Network, Blocks: []*chain.Block{head}, At: map[common.Hash]int{head.Hash: 0}}
+	r.Best = head.Hash
+	r.ClaimMore()
+	r.Ancestry = func(start common.Hash, _ []common.Hash) (list []common.Hash) {
 		first := uint64(0)
 		switch {
 		case start == head.Hash:
@@ -47,7 +47,7 @@ func (r *rogue) endless(answer int, pause time.Duration) {
 		default:
 			return nil
 		}
-		r.sleep(pause)
+		r.Sleep(pause)
 		for i := range uint64(answer) {
 			list = append(list, name(first+i))
 		}
@@ -128,14 +128,14 @@ func TestA6ACheapChainWithALargeClaim(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		r := w.rogue("attacker", cheap)
 		r.host.SetUpload(2e6)
-		r.td.Mul(&r.td, uint256.NewInt(1000))
+		r.TD.Mul(&r.TD, uint256.NewInt(1000))
 		a := w.honest("a", good, honestRate)
 		v := w.node("victim", nil, nil, r.listen().addr, a.addr)
 		v.until("the attacker's end", func(e any) bool {
 			d, ok := e.(downloader.Dropped)
 			return ok && hostOf(d.Peer) == r.ip
 		})
-		served, _ := r.count()
+		served, _ := r.Count()
 		t.Logf("%d blocks of it were fetched", served)
 		if served > 40_000 {
 			t.Errorf("%d blocks of it were fetched", served)

@@ -27,7 +27,7 @@ func listOf(hashes []common.Hash) (list wire.HashList) {
 // message is here, and what is at the limit does not. Meanwhile a sync goes on.
 func TestA27MessagesAtAndOverTheLimit(t *testing.T) {
 	c := testbed.Grow(t, nil, 0, 1, 0, 600)
-	million := listOf(madeUp(1, 1_000_000))
+	million := listOf(testbed.MadeUp(1, 1_000_000))
 	hashes := func(n int) wire.HashList { return million[:33*n] }
 	frame := func(m wire.Message) []byte { return wire.AppendFrame(nil, m) }
 	// An item of a length that makes a frame's payload so long.

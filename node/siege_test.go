@@ -22,10 +22,10 @@ import (
 // The attacks of many, and of one who comes back.
 
 // rogues makes an attacker of each attack, all listening.
-func (w *world) rogues(c *testbed.Branch, list []attack) (all []*rogue, addrs []string) {
+func (w *world) rogues(c *testbed.Branch, list []testbed.Attack) (all []*rogue, addrs []string) {
 	for i, a := range list {
 		r := w.rogue(fmt.Sprint("attacker ", i), c)
-		a.spoil(r)
+		a.Spoil(r.Rogue)
 		all = append(all, r.listen())
 		addrs = append(addrs, r.addr)
 	}
@@ -43,7 +43,7 @@ func TestOneHonestPeerIsEnough(t *testing.T) {
 		"A18 all but the first block", "A21 a bad difficulty in the middle",
 	}
 	inBubble(t, func(t *testing.T, w *world) {
-		liars, addrs := w.rogues(c, slices.DeleteFunc(attacks(t, c), func(a attack) bool { return !slices.Contains(names, a.name) }))
+		liars, addrs := w.rogues(c, slices.DeleteFunc(testbed.Attacks(t, c), func(a testbed.Attack) bool { return !slices.Contains(names, a.Name) }))
 		if len(liars) != len(names) {
 			t.Fatalf("there are %d liars", len(liars))
 		}
@@ -80,7 +80,7 @@ func (r *rogue) mute() {
 		in, out := wire.NewReader(conn), wire.NewWriter(conn)
 		err := out.Write(wire.Hello{
 			Version: wire.Version, Network: *uint256.NewInt(r.w.net.ID), Client: r.name, Caps: wire.CapChain, Port: port,
-			Node: r.node(), TD: r.td, Best: r.best, Genesis: r.root,
+			Node: r.node(), TD: r.TD, Best: r.Best, Genesis: r.Root,
 		})
 		for err == nil {
 			var m wire.Message
@@ -111,9 +111,9 @@ func TestA24NineStallersAndOneSlowHonestPeer(t *testing.T) {
 			if i%2 == 0 {
 				r.mute()
 			} else {
-				r.pause = func() { r.sleep(10 * time.Hour) }
-				r.ancestry = func(_ common.Hash, l []common.Hash) []common.Hash {
-					r.pause()
+				r.Pause = func() { r.Sleep(10 * time.Hour) }
+				r.Ancestry = func(_ common.Hash, l []common.Hash) []common.Hash {
+					r.Pause()
 					return l
 				}
 				r.listen()
@@ -140,10 +140,10 @@ func TestA24NineStallersAndOneSlowHonestPeer(t *testing.T) {
 // nobody is let in; and from a new address, where nobody is asked for it.
 func TestA22ABannedChainIsOfferedAgain(t *testing.T) {
 	c := testbed.Grow(t, nil, 0, 1, 0, 400)
-	bad := spoilt(t, c, 200, func(h *types.Header) { h.Difficulty.SetUint64(1 << 40) })
+	bad := testbed.Spoilt(t, c, 200, func(h *types.Header) { h.Difficulty.SetUint64(1 << 40) })
 	inBubble(t, func(t *testing.T, w *world) {
 		first := w.rogue("attacker", bad)
-		first.claimMore()
+		first.ClaimMore()
 		a := w.honest("a", c, honestRate)
 		v := w.node("victim", nil, nil, first.listen().addr, a.addr)
 		v.settled(c)
@@ -158,13 +158,13 @@ func TestA22ABannedChainIsOfferedAgain(t *testing.T) {
 			t.Error("no end to a session with a banned host")
 		}
 		second := w.rogue("attacker", bad)
-		second.claimMore()
+		second.ClaimMore()
 		w.wg.Go(func() { second.dial(v) })
 		time.Sleep(5 * time.Minute)
 		if n := len(eventsOf[downloader.Joined](v)) - before; n != 1 {
 			t.Errorf("%d have joined, want the one from a new address", n)
 		}
-		if served, _ := second.count(); served > 0 {
+		if served, _ := second.Count(); served > 0 {
 			t.Errorf("%d blocks of a chain that was found to be false were fetched again", served)
 		}
 		v.has(c)
@@ -177,8 +177,8 @@ func TestA23ALiarIsFirstAndComesBackAgainAndAgain(t *testing.T) {
 	c := testbed.Grow(t, nil, 0, 1, 0, 1200)
 	inBubble(t, func(t *testing.T, w *world) {
 		r := w.rogue("attacker", c)
-		r.claimMore()
-		r.ancestry = func(s common.Hash, _ []common.Hash) []common.Hash { return madeUp(uint64(s[0]), 300) }
+		r.ClaimMore()
+		r.Ancestry = func(s common.Hash, _ []common.Hash) []common.Hash { return testbed.MadeUp(uint64(s[0]), 300) }
 		addrs := []string{r.listen().addr}
 		var honest []*machine
 		for _, name := range []string{"a", "b"} {
@@ -194,7 +194,7 @@ func TestA23ALiarIsFirstAndComesBackAgainAndAgain(t *testing.T) {
 				tries.Add(1)
 				r.again.Add(1)
 				r.dial(v)
-				r.sleep(100 * ms)
+				r.Sleep(100 * ms)
 			}
 		})
 		time.Sleep(3 * time.Second)
@@ -236,20 +236,20 @@ func TestA25ClaimsThatRiseEverySecond(t *testing.T) {
 		rises func(r *rogue, v *machine)
 	}{
 		{"by announcing", func(r *rogue, v *machine) {
-			r.joined = func(ctx context.Context, s *peer.Session) {
+			r.Joined = func(ctx context.Context, s *peer.Session) {
 				for _, b := range fork.Blocks[200:] {
 					if ctx.Err() != nil {
 						return
 					}
 					s.Announce(b.Raw())
-					r.sleep(time.Second)
+					r.Sleep(time.Second)
 				}
 			}
 			r.w.wg.Go(func() { r.dial(v) })
 		}},
 		{"by connecting again", func(r *rogue, v *machine) {
-			r.joined = func(_ context.Context, s *peer.Session) {
-				r.sleep(time.Second)
+			r.Joined = func(_ context.Context, s *peer.Session) {
+				r.Sleep(time.Second)
 				s.Disconnect(wire.ReasonRequested)
 			}
 			r.w.wg.Go(func() {
@@ -257,11 +257,11 @@ func TestA25ClaimsThatRiseEverySecond(t *testing.T) {
 					if r.w.ctx.Err() != nil {
 						return
 					}
-					r.best = b.Hash
-					r.td.Lsh(&r.td, 1)
+					r.Best = b.Hash
+					r.TD.Lsh(&r.TD, 1)
 					began := time.Now()
 					r.dial(v)
-					r.sleep(time.Second - time.Since(began)) // in case it was refused
+					r.Sleep(time.Second - time.Since(began)) // in case it was refused
 				}
 			})
 		}},
@@ -271,7 +271,7 @@ func TestA25ClaimsThatRiseEverySecond(t *testing.T) {
 				a := w.honest("a", c, 20_000) // for half a minute
 				v := w.node("victim", nil, nil, a.addr)
 				r := w.rogue("attacker", fork)
-				r.td.AddUint64(&c.TD, 1)
+				r.TD.AddUint64(&c.TD, 1)
 				began := time.Now()
 				tt.rises(r, v)
 				v.settled(c)
@@ -338,12 +338,12 @@ func TestHandshakesOfOthers(t *testing.T) {
 	c := testbed.Grow(t, nil, 0, 1, 0, 100)
 	inBubble(t, func(t *testing.T, w *world) {
 		r := w.rogue("of another chain", c)
-		r.claimMore()
-		r.root = common.Hash{9} // A9
+		r.ClaimMore()
+		r.Root = common.Hash{9} // A9
 		a := w.honest("a", c, honestRate)
 		v := w.node("victim", nil, nil, r.listen().addr, a.addr)
 		v.settled(c)
-		if served, sessions := r.count(); served+sessions > 0 {
+		if served, sessions := r.Count(); served+sessions > 0 {
 			t.Errorf("it served %d blocks in %d sessions", served, sessions)
 		}
 		for _, j := range eventsOf[downloader.Joined](v) {

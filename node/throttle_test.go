@@ -223,7 +223,7 @@ func TestUploadLimitAndSync(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		r := w.rogue("a peer that wants something too", c)
 		r.host.SetUpload(500_000)
-		r.joined = func(ctx context.Context, s *peer.Session) {
+		r.Joined = func(ctx context.Context, s *peer.Session) {
 			var all []common.Hash
 			for _, b := range trunk.Blocks[1:] {
 				all = append(all, b.Hash)

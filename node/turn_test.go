@@ -21,11 +21,11 @@ func TestManyChainsThatDrip(t *testing.T) { // high TD starvation
 		var addrs, guilty []string
 		for i := range 9 {
 			r := w.rogue(fmt.Sprint("attacker ", i), c)
-			r.chain = testbed.Grow(t, nil, 0, 100+uint64(i), 1, 300)
-			r.best = r.chain.Head().Hash
-			r.td.Lsh(&c.TD, 8)
-			r.most = 1
-			r.pause = func() { r.sleep(900 * ms) }
+			r.Chain = testbed.Grow(t, nil, 0, 100+uint64(i), 1, 300)
+			r.Best = r.Chain.Head().Hash
+			r.TD.Lsh(&c.TD, 8)
+			r.Most = 1
+			r.Pause = func() { r.Sleep(900 * ms) }
 			addrs, guilty = append(addrs, r.listen().addr), append(guilty, r.ip)
 		}
 		a := w.honest("a", c, honestRate) // for eight seconds
@@ -61,7 +61,7 @@ func TestAFastLiarDoesNotStarveASlowPeer(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		liar := w.rogue("attacker", long)
 		liar.host.SetUpload(50e3) // for two and a half minutes
-		liar.claimMore()
+		liar.ClaimMore()
 		a := w.honest("a", c, 10e3) // for 9 s, which is an eighth of the time at the least
 		began := time.Now()
 		v := w.node("victim", nil, nil, liar.listen().addr, a.addr)

@@ -21,7 +21,6 @@ import (
 	"github.com/shoalnet/shoal/internal/memnet"
 	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/node"
-	"github.com/shoalnet/shoal/peer"
 	"github.com/shoalnet/shoal/store"
 	"github.com/shoalnet/shoal/wire"
 )
@@ -444,9 +443,9 @@ func (m *machine) bounded() {
 	}
 }
 
-// rogue is a real session behind which is no real chain. Its zero hooks make it
-// honest.
+// rogue is a host with somebody who does harm.
 type rogue struct {
+	*testbed.Rogue
 	w     *world
 	name  string
 	host  *memnet.Host
@@ -454,27 +453,11 @@ type rogue struct {
 	addr  string
 	id    byte         // of its node
 	again atomic.Int32 // makes another node of it
-	chain *testbed.Branch
-	td    uint256.Int // claimed
-	best  common.Hash // claimed
-	root  common.Hash // its genesis block, as it says
-
-	// The hooks change what is served. pause is called before each answer with
-	// blocks and must end with the world.
-	ancestry func(start common.Hash, honest []common.Hash) []common.Hash
-	block    func(h common.Hash, honest []byte) []byte // nil: not held
-	pause    func()
-	most     int // blocks in an answer; 0: as many as there are
-	joined   func(ctx context.Context, s *peer.Session)
-
-	mu       sync.Mutex
-	served   int // blocks
-	sessions int // that came to a handshake
 }
 
 // rogue makes an attacker that claims what the chain has, and nothing more yet.
 func (w *world) rogue(name string, c *testbed.Branch) *rogue {
-	r := &rogue{w: w, name: name, chain: c, td: c.TD, best: c.Head().Hash, root: c.Blocks[0].Hash, id: byte(w.hosts)}
+	r := &rogue{Rogue: testbed.NewRogue(w.ctx, c), w: w, name: name, id: byte(w.hosts)}
 	r.host, r.ip = w.host()
 	r.host.SetDelay(ms)
 	r.host.SetUpload(rogueRate)
@@ -482,28 +465,8 @@ func (w *world) rogue(name string, c *testbed.Branch) *rogue {
 	return r
 }
 
-// claimMore makes a rogue claim more than the chain has, so that it is followed.
-func (r *rogue) claimMore() { r.td.AddUint64(&r.td, 1_000_000) }
-
-// elsewhere gives it a chain of its own, on top of a block of the one that it
-// has, with a claim that nobody beats.
-func (r *rogue) elsewhere(from, n int) {
-	r.chain = testbed.Grow(r.w, r.chain, from, 77, 1, n)
-	r.best = r.chain.Head().Hash
-	r.td.Lsh(&r.chain.TD, 8)
-}
-
 // node is who it says it is.
 func (r *rogue) node() wire.NodeID { return wire.NodeID{0: 1, 62: byte(r.again.Load()), 63: r.id} }
-
-// config is what its sessions have in common.
-func (r *rogue) config() *peer.Config {
-	return &peer.Config{
-		Network: r.w.net.ID, Genesis: r.root, Client: r.name, Node: r.node(), Port: port,
-		Status: func() peer.Status { return peer.Status{TD: r.td, Head: r.best} },
-		Hashes: chain.HashesOf, Chain: r, Handler: r,
-	}
-}
 
 // listen lets the rogue serve all who dial it.
 func (r *rogue) listen() *rogue {
@@ -534,85 +497,8 @@ func (r *rogue) dial(to *machine) error {
 }
 
 func (r *rogue) run(conn net.Conn, inbound bool) error {
-	return peer.New(conn, inbound, r.config()).Run(r.w.ctx)
+	return r.Run(conn, inbound, r.name, r.node(), port)
 }
-
-// sleep waits, but not beyond the end of the world.
-func (r *rogue) sleep(d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-r.w.ctx.Done():
-	}
-}
-
-// count returns how many blocks it has served, and over how many sessions.
-func (r *rogue) count() (served, sessions int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.served, r.sessions
-}
-
-// AppendAncestors implements peer.Chain.
-func (r *rogue) AppendAncestors(dst []common.Hash, h common.Hash, max int) ([]common.Hash, error) {
-	answer := r.chain.Ancestors(h, max)
-	if r.ancestry != nil {
-		answer = r.ancestry(h, answer)
-	}
-	return append(dst, answer[:min(len(answer), max)]...), nil
-}
-
-// serve returns what it sends for a hash.
-func (r *rogue) serve(h common.Hash) []byte {
-	var raw []byte
-	if i, ok := r.chain.At[h]; ok {
-		raw = slices.Clone(r.chain.Blocks[i].Raw())
-	}
-	if r.block != nil {
-		raw = r.block(h, raw)
-	}
-	return raw
-}
-
-// AppendBlocks implements peer.Chain.
-func (r *rogue) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) ([]byte, error) {
-	if r.pause != nil {
-		r.pause()
-	}
-	if r.most > 0 {
-		most = min(most, r.most)
-	}
-	begin, n := len(dst), 0
-	for _, h := range hashes {
-		raw := r.serve(h)
-		if raw == nil {
-			continue
-		}
-		if n == most || n > 0 && len(dst)-begin+len(raw) > limit {
-			break
-		}
-		dst = append(dst, raw...)
-		n++
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.served += n
-	return dst, nil
-}
-
-// Joined and the next ones implement peer.Handler. A rogue wants nothing.
-func (r *rogue) Joined(ctx context.Context, s *peer.Session) {
-	r.mu.Lock()
-	r.sessions++
-	r.mu.Unlock()
-	if r.joined != nil {
-		r.w.wg.Go(func() { r.joined(ctx, s) })
-	}
-}
-
-func (r *rogue) Hashes(context.Context, *peer.Session, common.Hash, []common.Hash) {}
-func (r *rogue) Blocks(context.Context, *peer.Session, peer.Answer)                {}
-func (r *rogue) Announced(context.Context, *peer.Session, []peer.Block)            {}
-func (r *rogue) Left(*peer.Session, error)                                         {}
 
 // script is a peer that the test plays message by message.
 type script struct {
@@ -717,7 +603,7 @@ func TestWorld(t *testing.T) {
 		v.fair()
 		v.frugal()
 		v.bounded()
-		if served, _ := r.count(); served == 0 {
+		if served, _ := r.Count(); served == 0 {
 			t.Error("the session that is not a node's served nothing")
 		}
 		if s := v.last().Pool; s.Unrequested > 0 {

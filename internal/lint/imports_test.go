@@ -37,7 +37,7 @@ var table = []room{
 	{path: "api", imports: []string{"chain", "downloader", "node", "pool", "store"}},
 
 	{path: "internal/chaingen", imports: []string{"chain"}},
-	{path: "internal/testbed", imports: []string{"chain", "downloader", "internal/chaingen"}},
+	{path: "internal/testbed", imports: []string{"chain", "downloader", "internal/chaingen", "peer", "wire"}},
 	{path: "internal/ci/checkdemo", std: true},
 	{path: "internal/ci/summary", std: true},
 	{path: "internal/faultfs"},

@@ -1,6 +1,6 @@
 // Package testbed is what the tests of several rooms build their worlds of: chains as
-// peers serve them, somebody who stands for proof of work, and the watchdog as an
-// oracle. It knows no network and no store; each room has its own.
+// peers serve them, and as rogues do; somebody who stands for proof of work, and the
+// watchdog as an oracle. It knows no network and no store; each room has its own.
 package testbed
 
 import (
