@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -208,6 +210,20 @@ func (p *process) alive(t testing.TB) {
 		t.Fatalf("shoal %q has exited: %v; it wrote:\n%s", p.cmd.Args[1:], p.cmd.ProcessState, tail(p.all.String()))
 	default:
 	}
+}
+
+// statusOf returns one of the sizes that the system tells of a process, in bytes.
+func statusOf(pid int, name string) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	m := regexp.MustCompile(name + `:\s+(\d+) kB`).FindSubmatch(b)
+	if m == nil {
+		return 0, fmt.Errorf("no %s of process %d", name, pid)
+	}
+	kb, err := strconv.ParseInt(string(m[1]), 10, 64)
+	return kb << 10, err
 }
 
 // decode reads the JSON object that a command printed.

@@ -32,7 +32,7 @@ type watcher struct {
 
 	bar  *bar                      // while a chain is being fetched, on a terminal
 	line time.Time                 // when a line about it was last logged
-	gone []downloader.PeerProgress // peers that have left
+	gone []downloader.PeerProgress // peers that have left, if there will be a report
 	last downloader.Progress
 
 	untried map[string]bool     // addresses that have neither answered nor failed yet
@@ -107,7 +107,9 @@ func (w *watcher) event(e any) {
 		delete(w.untried, e.Addr)
 		w.failed[e.Addr] = e.Err
 	case node.NoChain:
-		w.tried(e.Addr, errNoChain)
+		if w.done != nil { // else whoever connects would be remembered for ever
+			w.tried(e.Addr, errNoChain)
+		}
 		w.ui.Info("peer serves no chain", "peer", e.Addr)
 	case downloader.Joined:
 		w.joined++
@@ -116,7 +118,9 @@ func (w *watcher) event(e any) {
 		w.ui.Info("peer joined", "peer", e.Peer, "td", e.Claim.TD.Dec())
 	case downloader.Left:
 		w.joined--
-		w.gone = append(w.gone, e.PeerProgress)
+		if w.done != nil {
+			w.gone = append(w.gone, e.PeerProgress)
+		}
 		w.ui.Info("peer left", "peer", e.Name)
 	case downloader.Started:
 		w.settled = false
