@@ -26,7 +26,6 @@ func compare(ctx context.Context, l *lab, names []string, to io.Writer) error {
 	if names == nil {
 		names = compared
 	}
-	l.rivals = 0
 	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "scenario\tlab\tsimulator\tdifference\t\t")
 	apart := 0

@@ -79,7 +79,7 @@ func (l *lab) buildHalves(ctx context.Context, sp *spec) (_ *site, ref string, e
 	cfg := serve.Config{File: s.data.File}
 	for i := range sp.Peers {
 		for _, k := range []serve.Kind{serve.Swarm, serve.Raw, serve.Bitswap} {
-			if k == serve.Bitswap && l.rivals == 0 {
+			if k == serve.Bitswap && !l.contest {
 				continue
 			}
 			r := s.role(i, k)

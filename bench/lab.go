@@ -30,7 +30,8 @@ type lab struct {
 
 	seconds float64 // that an ideal run takes
 	runs    int     // of each row; 0: as many as it asks for
-	rivals  int     // runs of each competitor
+	rivals  int     // in how many runs of a row the competitors take part
+	contest bool    // whether they do in this one
 	svg     string  // where to draw the last sync
 
 	synced map[string]synced // what has been measured, by name and number of the run
@@ -133,7 +134,7 @@ func (l *lab) build(ctx context.Context, sp *spec) (_ *site, err error) {
 	if s.short, err = l.chainOf(ctx, sp.Sizes, max(uint64(part*float64(sp.Blocks)), 1)); err != nil {
 		return nil, err
 	}
-	if l.rivals > 0 {
+	if l.contest {
 		if err := s.data.share(filepath.Join(l.work, "shared")); err != nil {
 			return nil, fmt.Errorf("sharing the blocks: %w", err)
 		}
@@ -148,7 +149,7 @@ func (l *lab) build(ctx context.Context, sp *spec) (_ *site, err error) {
 	cfg := serve.Config{Store: s.data.Store, Head: s.data.Head, File: s.data.File, Torrent: s.data.Torrent}
 	for i := range sp.Peers {
 		for _, k := range kinds {
-			if k == serve.Torrent && l.rivals == 0 {
+			if k == serve.Torrent && !l.contest {
 				continue
 			}
 			cfg.Roles = append(cfg.Roles, s.role(i, k))

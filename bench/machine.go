@@ -138,9 +138,9 @@ func (l *lab) cost(ctx context.Context, peers, i int) (synced, error) {
 
 // buildAlone builds a site at which nobody competes.
 func (l *lab) buildAlone(ctx context.Context, sp *spec) (*site, error) {
-	rivals := l.rivals
-	defer func() { l.rivals = rivals }()
-	l.rivals = 0
+	contest := l.contest
+	defer func() { l.contest = contest }()
+	l.contest = false
 	return l.build(ctx, sp)
 }
 

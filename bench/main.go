@@ -57,7 +57,7 @@ func do(ctx context.Context, args []string) error {
 		flags   = flag.NewFlagSet("bench", flag.ContinueOnError)
 		json    = flags.Bool("json", false, "print the result as the last line, as JSON")
 		runs    = flags.Int("runs", 0, "`number` of runs of each row (default: what the row asks for, mostly 5)")
-		rivals  = flags.Int("rivals", 1, "`number` of runs of each competitor in each run of a row")
+		rivals  = flags.Int("rivals", 5, "`number` of the runs of a row in which the competitors take part, the first ones")
 		seconds = flags.Float64("seconds", 30, "`time` that an ideal run takes")
 		svg     = flags.String("svg", "", "`file` for a plot of the rates of all peers over time, in the last run")
 		which   = flags.String("rows", "", "comma-separated `list` of rows for all, scenarios for compare and simulate (default: all of them)")

@@ -64,6 +64,7 @@ func (r *row) perform(ctx context.Context, l *lab) result {
 		Competitors: map[string]float64{}, Runs: []run{}, Seconds: l.seconds, At: time.Now().UTC().Truncate(time.Second),
 	}
 	for i := range cmp.Or(l.runs, r.runs) {
+		l.contest = i < l.rivals
 		v, err := r.measure(ctx, l, i)
 		if err != nil {
 			res.Error = fmt.Sprintf("run %d: %v", i+1, err)
@@ -125,13 +126,6 @@ func median(x []float64) float64 {
 	x = slices.Clone(x)
 	slices.Sort(x)
 	return x[len(x)/2]
-}
-
-// middle returns the rival of median time.
-func middle(r []rival) rival {
-	r = slices.Clone(r)
-	slices.SortFunc(r, func(a, b rival) int { return cmp.Compare(a.Seconds, b.Seconds) })
-	return r[len(r)/2]
 }
 
 // figure writes a value with as many digits as say something.

@@ -236,22 +236,19 @@ func (s *site) draw(file string, st serve.Stats) error {
 // scaled up.
 func (s *site) compete(ctx context.Context, r *synced, names ...string) error {
 	r.Rivals = map[string]rival{}
+	if !s.contest {
+		return nil
+	}
 	for _, name := range names {
-		var results []rival
-		for range s.rivals {
-			v, err := s.competitor(ctx, name, r.Ideal)
-			if ctx.Err() != nil {
-				return err
-			}
-			if err != nil {
-				fmt.Fprintf(s.log, "%s: %s: %v\n", s.Name, name, err)
-				continue // that others fail is no failure of ours
-			}
-			results = append(results, v)
+		v, err := s.competitor(ctx, name, r.Ideal)
+		if ctx.Err() != nil {
+			return err
 		}
-		if len(results) > 0 {
-			r.Rivals[name] = middle(results)
+		if err != nil {
+			fmt.Fprintf(s.log, "%s: %s: %v\n", s.Name, name, err)
+			continue // that others fail is no failure of ours
 		}
+		r.Rivals[name] = v
 	}
 	return nil
 }
