@@ -27,12 +27,13 @@ var table = []room{
 	{path: "chain"},
 	{path: "store"},
 	{path: "swarm", imports: []string{"store"}},
+	{path: "link", std: true},
 	{path: "peer", imports: []string{"wire"}},
 	{path: "txindex", imports: []string{"chain", "store"}},
 	{path: "archive", imports: []string{"chain", "store"}},
 	{path: "depot", imports: []string{"archive", "chain", "store"}},
 	{path: "downloader", imports: []string{"pool", "chain", "store"}},
-	{path: "node", imports: []string{"chain", "downloader", "peer", "pool", "store", "swarm", "wire"}},
+	{path: "node", imports: []string{"chain", "downloader", "link", "peer", "pool", "store", "swarm", "wire"}},
 
 	{path: "api", imports: []string{"chain", "downloader", "node", "pool", "store"}},
 
