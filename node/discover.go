@@ -5,10 +5,10 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/shoalnet/shoal/link"
 	"github.com/shoalnet/shoal/peer"
 	"github.com/shoalnet/shoal/wire"
 )
@@ -92,7 +92,7 @@ func (n *Node) toDial(most int) map[netip.AddrPort]bool {
 		addr, ok := n.mu.book.pick(now, func(a *address) bool {
 			_, banned := n.memory.banned(nameOf(a.Addr), now)
 			_, meeting := n.mu.meeting[a.Addr]
-			return banned || meeting || here[a.Node] || slices.Contains(n.cfg.Peers, a.Addr.String()) ||
+			return banned || meeting || here[a.Node] || n.knows(a.Node) || n.links.named(a.Addr) ||
 				!isLocal(a.Addr.Addr()) && near[group(a.Addr.Addr())] >= maxNear
 		})
 		if !ok {
@@ -118,7 +118,7 @@ func (n *Node) dialled() (out int) {
 // meet dials an address of the book and runs a session there. It calls dialled when it
 // is known whether that has come about.
 func (n *Node) meet(ctx context.Context, addr netip.AddrPort, dialled func()) error {
-	conn, err := n.connect(ctx, addr.String())
+	conn, err := n.connect(ctx, link.Addr{HostPort: addr.String()})
 	dialled()
 	if err == nil {
 		err = n.run(ctx, conn, false)
@@ -162,10 +162,11 @@ func (n *Node) introduce(s *peer.Session) {
 }
 
 // meets tells the book that a session goes on. Where a peer that has dialled us listens
-// it says itself; that the address is its own we can see. It is called with the lock held.
+// it says itself; that the address is its own we can see. Those that we meet over encrypted
+// links are nobody's business. It is called with the lock held.
 func (n *Node) meets(s *peer.Session) {
 	at, ok := addrPort(s.RemoteAddr())
-	if !ok {
+	if _, encrypted := n.mu.keys[s]; !ok || encrypted {
 		return
 	}
 	hello := s.Hello()

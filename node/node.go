@@ -16,6 +16,7 @@ import (
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/link"
 	"github.com/shoalnet/shoal/peer"
 	"github.com/shoalnet/shoal/pool"
 	"github.com/shoalnet/shoal/store"
@@ -30,8 +31,11 @@ type Config struct {
 	// Listener accepts connections; nil: nobody can connect. Run closes it.
 	Listener net.Listener
 	// Peers are the addresses that are dialled, and dialled again whenever the
-	// connection is lost.
+	// connection is lost, as link.ParseAddr reads them. Those with a key are dialled
+	// over an encrypted link only.
 	Peers []string
+	// Links says how nodes are met over encrypted links.
+	Links Links
 	// Discover: peers tell each other of peers. Addresses that are heard of are kept in
 	// the store, and dialled while there are places; of those that are good others are
 	// told.
@@ -84,7 +88,7 @@ type Config struct {
 // DialFailed: an address could not be connected to, or the session with it is
 // over. It will be tried again.
 type DialFailed struct {
-	Addr  string
+	Addr  string // host:port
 	Err   error
 	Again time.Duration // when
 }
@@ -128,10 +132,13 @@ type Node struct {
 	memory  *standings
 	relay   *relay
 	budget  budget
+	links   *links
 
 	mu struct {
 		sync.Mutex
 		ids   map[wire.NodeID]*peer.Session // of the peers that are connected
+		keys  map[*peer.Session]link.ID     // of the sessions over encrypted links
+		known map[link.ID]wire.NodeID       // who was met over them
 		crowd crowd
 		book  *book
 		// meeting are the addresses of the book that are being dialled or that there is a
@@ -153,7 +160,12 @@ func New(cfg Config) (*Node, error) {
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
+	if n.links, err = newLinks(&n.cfg); err != nil {
+		return nil, err
+	}
 	n.mu.ids = make(map[wire.NodeID]*peer.Session)
+	n.mu.keys = make(map[*peer.Session]link.ID)
+	n.mu.known = make(map[link.ID]wire.NodeID)
 	n.mu.crowd = make(crowd)
 	n.mu.meeting = make(map[netip.AddrPort]bool)
 	if n.mu.book, err = loadBook(cfg.Store, mrand.New(mrand.NewPCG(mrand.Uint64(), mrand.Uint64()))); err != nil {
@@ -244,12 +256,15 @@ func (n *Node) Run(ctx context.Context) error {
 			cancel(err)
 		}
 	})
-	if n.cfg.Listener != nil {
-		stop := context.AfterFunc(ctx, func() { n.cfg.Listener.Close() })
-		defer stop()
-		wg.Go(func() { cancel(n.accept(ctx)) })
+	listen := func(l net.Listener, meet func(context.Context, net.Conn)) {
+		if l != nil {
+			context.AfterFunc(ctx, func() { l.Close() })
+			wg.Go(func() { cancel(n.accept(ctx, l, meet)) })
+		}
 	}
-	for _, addr := range n.cfg.Peers {
+	listen(n.cfg.Listener, func(ctx context.Context, conn net.Conn) { n.run(ctx, conn, true) })
+	listen(n.cfg.Links.Listener, n.letIn)
+	for _, addr := range n.links.peers {
 		wg.Go(func() { n.keepDialling(ctx, addr) })
 	}
 	wg.Go(func() { n.relay.run(ctx) })
@@ -268,13 +283,13 @@ func (n *Node) Run(ctx context.Context) error {
 // are told. It may be called while Run runs.
 func (n *Node) HeadMoved(ctx context.Context, m store.Move) { n.down.HeadMoved(ctx, m) }
 
-// accept takes connections until the context is cancelled.
-func (n *Node) accept(ctx context.Context) error {
+// accept takes connections until the context is cancelled, and gives each to meet.
+func (n *Node) accept(ctx context.Context, l net.Listener, meet func(context.Context, net.Conn)) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, maxStrangers+n.budget.sessions) // one for each connection
 	for {
-		conn, err := n.cfg.Listener.Accept()
+		conn, err := l.Accept()
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -297,7 +312,7 @@ func (n *Node) accept(ctx context.Context) error {
 			wg.Go(func() {
 				defer func() { <-slots }()
 				defer n.leave(conn)
-				n.run(ctx, conn, true)
+				meet(ctx, conn)
 			})
 		default:
 			n.leave(conn)
@@ -322,11 +337,17 @@ func (n *Node) leave(conn net.Conn) {
 // it was not admitted.
 func (n *Node) run(ctx context.Context, conn net.Conn, inbound bool) error {
 	s := peer.New(conn, inbound, &n.session)
+	if c, ok := conn.(*link.Conn); ok {
+		n.mu.Lock()
+		n.mu.keys[s] = c.Peer()
+		n.mu.Unlock()
+	}
 	err := s.Run(ctx)
 	n.mu.Lock()
 	if id := s.Hello().Node; n.mu.ids[id] == s {
 		delete(n.mu.ids, id)
 	}
+	delete(n.mu.keys, s)
 	n.mu.Unlock()
 	n.remember(s, err)
 	return err
@@ -358,13 +379,20 @@ func (n *Node) admit(s *peer.Session) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	key, encrypted := n.mu.keys[s]
 	switch {
 	case n.mu.ids[id] != nil:
 		return &peer.Disconnected{Reason: wire.ReasonAlreadyConnected}
-	case n.full(s.Inbound()) && !n.evict():
+	case !encrypted && n.knows(id):
+		n.log.Info("refusing in plain whom we meet over an encrypted link", "peer", s.RemoteAddr().String())
+		return &peer.Disconnected{Reason: wire.ReasonUselessPeer}
+	case n.full(s.Inbound() && !encrypted) && !n.evict():
 		return &peer.Disconnected{Reason: wire.ReasonTooManyPeers}
 	}
 	n.mu.ids[id] = s
+	if encrypted {
+		n.mu.known[key] = id
+	}
 	return nil
 }
 
@@ -405,7 +433,7 @@ func (n *Node) evict() bool {
 }
 
 // keepDialling holds a connection to an address.
-func (n *Node) keepDialling(ctx context.Context, addr string) {
+func (n *Node) keepDialling(ctx context.Context, addr link.Addr) {
 	wait := redialMin
 	for {
 		began := time.Now()
@@ -416,7 +444,7 @@ func (n *Node) keepDialling(ctx context.Context, addr string) {
 		if time.Since(began) >= goodSession {
 			wait = redialMin
 		}
-		n.cfg.emit(DialFailed{addr, err, wait})
+		n.cfg.emit(DialFailed{addr.HostPort, err, wait})
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -426,7 +454,7 @@ func (n *Node) keepDialling(ctx context.Context, addr string) {
 	}
 }
 
-func (n *Node) dial(ctx context.Context, addr string) error {
+func (n *Node) dial(ctx context.Context, addr link.Addr) error {
 	conn, err := n.connect(ctx, addr)
 	if err != nil {
 		return err
@@ -434,7 +462,8 @@ func (n *Node) dial(ctx context.Context, addr string) error {
 	return n.run(ctx, conn, false)
 }
 
-func (n *Node) connect(ctx context.Context, addr string) (net.Conn, error) {
+// connect opens a connection, which is an encrypted link if the address has a key.
+func (n *Node) connect(ctx context.Context, addr link.Addr) (net.Conn, error) {
 	dial := n.cfg.Dial
 	if dial == nil {
 		dial = func(ctx context.Context, addr string) (net.Conn, error) {
@@ -444,7 +473,11 @@ func (n *Node) connect(ctx context.Context, addr string) (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	return dial(ctx, addr)
+	conn, err := dial(ctx, addr.HostPort)
+	if err != nil || addr.ID.IsZero() {
+		return conn, err
+	}
+	return n.cfg.Links.Key.Client(ctx, conn, addr.ID)
 }
 
 // served is the store as sessions serve it.

@@ -507,6 +507,7 @@ type script struct {
 	conn net.Conn
 	in   *wire.Reader
 	out  *wire.Writer
+	node wire.NodeID // of the node
 }
 
 // script connects to a node from a new host and shakes hands, claiming nothing.
@@ -545,9 +546,11 @@ func (w *world) scriptAs(host *memnet.Host, hello wire.Hello, to *machine) *scri
 	hello.Version, hello.Network, hello.Client = wire.Version, *uint256.NewInt(w.net.ID), "script"
 	hello.TD, hello.Best, hello.Genesis = g.Difficulty, g.Hash, g.Hash
 	s.send(hello)
-	if m := s.next(); m.ID() != wire.IDHello {
-		w.Fatalf("got %v, want Hello", m.ID())
+	its, ok := s.next().(wire.Hello)
+	if !ok {
+		w.Fatal("the first message is no Hello")
 	}
+	s.node = its.Node
 	return s
 }
 
