@@ -26,6 +26,7 @@ type gathered struct {
 	total  Spent
 	pool   pool.Stats
 	in     int // peers that have dialled us
+	links  int // peers over encrypted links
 	banned int
 }
 
@@ -64,6 +65,7 @@ func metricsList() []metric {
 			put(float64(g.in), "in")
 			put(float64(g.node.Peers-g.in), "out")
 		}),
+		m("encrypted_links", "Connections to peers that are encrypted links.", gauge, nil, one(func(g *gathered) uint64 { return uint64(g.links) })),
 		m("peers_late", "Connected peers that do not answer in time.", gauge, nil, one(func(g *gathered) uint64 { return uint64(g.node.Late) })),
 		m("late_total", "Times that a peer did not answer in time.", counter, nil, one(func(g *gathered) uint64 { return g.pool.Late })),
 		m("in_flight_bytes", "Bytes that peers are asked for and have not sent.", gauge, nil, one(func(g *gathered) uint64 { return uint64(g.pool.InFlightBytes) })),
@@ -98,6 +100,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	for _, p := range peers {
 		if p.Inbound {
 			g.in++
+		}
+		if !p.Key.IsZero() {
+			g.links++
 		}
 	}
 	for _, s := range c.s.cfg.Node.Standings() {

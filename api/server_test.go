@@ -22,6 +22,7 @@ import (
 	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/link"
 	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/pool"
 	"github.com/shoalnet/shoal/store"
@@ -104,7 +105,7 @@ func TestShoalNamespace(t *testing.T) {
 	f.run(1500*time.Millisecond, 1, 1000)
 	dir, stop := serve(t, f.tracker, crowd{
 		{Name: q.Name, Client: "other", Since: since, Received: 6000, Sent: 100},
-		{Name: "192.0.2.8:1", Inbound: true, Since: since},
+		{Name: "192.0.2.8:1", Inbound: true, Since: since, Key: link.ID{0xab}},
 	})
 
 	s := ask[api.Status](t, dir, "shoal_status")
@@ -115,7 +116,7 @@ func TestShoalNamespace(t *testing.T) {
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("status (-want +got)\n%s", diff)
 	}
-	if n := s.Node; n == nil || n.Client != "Shoal/test" || n.Peers != 1 || n.Sync == nil || n.Sync.All != 20 || n.Phase != "blocks" {
+	if n := s.Node; n == nil || n.Client != "Shoal/test" || n.Peers != 1 || n.Sync == nil || n.Sync.All != 20 || n.Phase != "blocks" || n.Links != 1 {
 		t.Errorf("node %+v", n)
 	}
 
@@ -123,11 +124,11 @@ func TestShoalNamespace(t *testing.T) {
 	if len(p.Connected) != 2 || len(p.Standings) != 1 || p.Standings[0].Evidence[0] != "it lied" {
 		t.Fatalf("%+v", p)
 	}
-	if c := p.Connected[0]; c.Client != "other" || c.Blocks != 3 || c.Received != 6000 || c.InFlight != 4 || *c.Head != (common.Hash{20}) ||
+	if c := p.Connected[0]; c.Client != "other" || c.Key != "" || c.Blocks != 3 || c.Received != 6000 || c.InFlight != 4 || *c.Head != (common.Hash{20}) ||
 		c.Why != api.Transferring || c.Spent[api.Transferring] != 1500*time.Millisecond || c.Seconds < 60 {
 		t.Errorf("%+v", c)
 	}
-	if c := p.Connected[1]; !c.Inbound || c.Head != nil || c.Why != api.NothingToFetch {
+	if c := p.Connected[1]; !c.Inbound || c.Key != (link.ID{0xab}).String() || c.Head != nil || c.Why != api.NothingToFetch {
 		t.Errorf("%+v", c)
 	}
 

@@ -16,6 +16,11 @@ func (a shoalAPI) Status() Status {
 	status := StatusOf(s.cfg.Store)
 	n := s.cfg.Tracker.Node()
 	n.Client, n.Since = s.cfg.Client, s.began
+	for _, p := range s.cfg.Node.Peers() {
+		if !p.Key.IsZero() {
+			n.Links++
+		}
+	}
 	status.Node = &n
 	return status
 }
@@ -35,6 +40,9 @@ func (a shoalAPI) Peers() Peers {
 		peer := Peer{
 			Name: p.Name, Client: p.Client, Inbound: p.Inbound, Seconds: time.Since(p.Since).Seconds(),
 			Received: p.Received, Sent: p.Sent, Why: NothingToFetch,
+		}
+		if !p.Key.IsZero() {
+			peer.Key = p.Key.String()
 		}
 		if q, ok := shares[p.Name]; ok {
 			head := q.Claim.Head

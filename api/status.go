@@ -54,6 +54,7 @@ type Node struct {
 	Phase    string `json:"phase"`
 	Peers    int    `json:"peers"`      // connected
 	Late     int    `json:"late"`       // of them
+	Links    int    `json:"links"`      // encrypted ones among all connections
 	Fetched  uint64 `json:"fetched"`    // blocks, since it runs
 	Bytes    uint64 `json:"bytes"`      // of them
 	Received uint64 `json:"bytes_down"` // of all kinds, by all sessions so far
@@ -97,7 +98,8 @@ type Peer struct {
 	Name     string  `json:"name"` // its address
 	Client   string  `json:"client"`
 	Inbound  bool    `json:"inbound"`
-	Seconds  float64 `json:"seconds"` // since it connected
+	Key      string  `json:"key,omitempty"` // that it has proved to have, over an encrypted link
+	Seconds  float64 `json:"seconds"`       // since it connected
 	Received uint64  `json:"received"`
 	Sent     uint64  `json:"sent"`
 	// These are there if it serves a chain.

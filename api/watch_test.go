@@ -16,6 +16,7 @@ import (
 	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/link"
 	"github.com/shoalnet/shoal/pool"
 )
 
@@ -45,7 +46,7 @@ func TestMetrics(t *testing.T) {
 	f.g.Pool.DuplicateBytes, f.g.Pool.UnrequestedBytes = 700, 70
 	f.run(2*time.Second, 2, 1000)
 	addr := serveHTTP(t, api.Config{
-		Network: chain.Dev, Store: shelf{}, Node: crowd{{Name: "a"}, {Name: "b", Inbound: true}, {Name: "c"}}, Tracker: f.tracker,
+		Network: chain.Dev, Store: shelf{}, Node: crowd{{Name: "a"}, {Name: "b", Inbound: true, Key: link.ID{1}}, {Name: "c"}}, Tracker: f.tracker,
 	}, api.HTTPConfig{})
 	status, body := get(t, "http://"+addr+"/metrics")
 	if status != http.StatusOK || !strings.Contains(body, "\ngo_goroutines ") || !strings.Contains(body, "\nprocess_open_fds ") {

@@ -17,6 +17,7 @@ type chainOptions struct {
 	limits   limitOptions
 	find     discoverOptions
 	archives archiveOptions
+	links    linkOptions
 	receipts bool
 }
 
@@ -26,6 +27,7 @@ func (o *chainOptions) add(cmd *cobra.Command) {
 	o.limits.add(cmd)
 	o.find.add(cmd)
 	o.archives.add(cmd)
+	o.links.add(cmd)
 	cmd.Flags().BoolVar(&o.receipts, "receipts", false,
 		"fetch the receipts of the canonical chain too, from the peers that have them")
 }
@@ -33,7 +35,7 @@ func (o *chainOptions) add(cmd *cobra.Command) {
 // configure opens the store, which is made if there is none, and returns what a node needs
 // that is the same for all commands. The archives are nil if none are named. The caller
 // closes the store.
-func (o *chainOptions) configure(ctx context.Context, ui *ui) (cfg node.Config, from *depot.Depot, err error) {
+func (o *chainOptions) configure(ctx context.Context, ui *ui, peers []string) (cfg node.Config, from *depot.Depot, err error) {
 	if err := o.archives.check(); err != nil {
 		return cfg, nil, err
 	}
@@ -43,10 +45,14 @@ func (o *chainOptions) configure(ctx context.Context, ui *ui) (cfg node.Config, 
 	if cfg.Store, cfg.Network, from, err = o.openWith(ctx, &o.archives, ui, makes); err != nil {
 		return cfg, nil, err
 	}
-	if err := o.seals.configure(&cfg, cfg.Network); err != nil {
+	cfg.Receipts, cfg.Discover, cfg.Peers = o.receipts, o.find.discover, peers
+	err = o.seals.configure(&cfg, cfg.Network)
+	if err == nil {
+		err = o.links.configure(&cfg, o.dataDir)
+	}
+	if err != nil {
 		closeStore(cfg.Store, &err)
 		return cfg, nil, err
 	}
-	cfg.Receipts, cfg.Discover = o.receipts, o.find.discover
 	return cfg, from, nil
 }

@@ -148,7 +148,7 @@ func checkValue(f *pflag.Flag) (err error) {
 	case "http-addr":
 		err = (&httpOptions{addr: text}).check()
 	case "listen":
-		err = checkListen(text)
+		err = checkListen(flag, text)
 	case "log-level":
 		_, err = (&options{logLevel: text}).ui()
 	case "memory":
@@ -163,6 +163,10 @@ func checkValue(f *pflag.Flag) (err error) {
 		_, err = checkPeers(f.Value.(pflag.SliceValue).GetSlice())
 	case "quota":
 		_, err = (&quotaOption{text}).bytes()
+	case "tls-allow":
+		err = checkAllow(f.Value.(pflag.SliceValue).GetSlice())
+	case "tls-listen":
+		err = checkListen(flag, text)
 	case "seals":
 		_, err = downloader.ParsePolicy(text)
 	}

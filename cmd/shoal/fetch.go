@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/shoalnet/shoal/link"
 )
 
 // fetchOptions are the flags of commands that fetch something from peers and end.
@@ -21,7 +24,7 @@ func (o *fetchOptions) add(cmd *cobra.Command) {
 }
 
 func addPeers(cmd *cobra.Command, peers *[]string) {
-	cmd.Flags().StringArrayVar(peers, "peer", nil, "`address` of a peer, host:port; may be given again and again")
+	cmd.Flags().StringArrayVar(peers, "peer", nil, "`address` of a peer, host:port, or tls://host:port#KEY for an encrypted link; may be given again and again")
 }
 
 // check refuses what cannot be meant, and names each peer once.
@@ -46,21 +49,29 @@ var errTimeout = errors.New("timeout")
 // checkPeers gives each address a port, and refuses what is no address.
 func checkPeers(peers []string) ([]string, error) {
 	var out []string
-	seen := map[string]bool{}
+	seen := map[string]link.Addr{}
 	for _, p := range peers {
-		host, port, err := net.SplitHostPort(p)
-		if err != nil {
-			host, port, err = net.SplitHostPort(net.JoinHostPort(p, defaultPort))
+		at := p
+		if _, _, err := net.SplitHostPort(p); err != nil && !strings.ContainsAny(p, "/#") {
+			at = net.JoinHostPort(p, defaultPort)
 		}
-		if err != nil || host == "" || port == "" {
+		addr, err := link.ParseAddr(at)
+		switch {
+		case err != nil && strings.ContainsAny(p, "/#"):
+			return nil, usage("--peer: %w", err)
+		case err != nil:
 			return nil, usage("--peer %q: want host:port, such as 192.0.2.7:%s", p, defaultPort)
 		}
+		_, port, _ := net.SplitHostPort(addr.HostPort)
 		if n, err := net.LookupPort("tcp", port); err != nil || n == 0 {
 			return nil, usage("--peer %q: %q is not a port", p, port)
 		}
-		if addr := net.JoinHostPort(host, port); !seen[addr] {
-			seen[addr] = true
-			out = append(out, addr)
+		switch was, ok := seen[addr.HostPort]; {
+		case ok && was != addr:
+			return nil, usage("--peer %s: it is named as %s too; which is right?", addr, was)
+		case !ok:
+			seen[addr.HostPort] = addr
+			out = append(out, addr.String())
 		}
 	}
 	return out, nil

@@ -61,7 +61,11 @@ once, each for what it has. A get that was interrupted goes on where it was.`,
 			if len(from.peers) > 0 {
 				ctx, cancel := from.within(cmd.Context())
 				defer cancel()
-				fetched, err = fetchFile(ctx, node.Config{Network: net, Store: st, Peers: from.peers, FilesOnly: true}, ref, ui)
+				cfg := node.Config{Network: net, Store: st, Peers: from.peers, FilesOnly: true}
+				if err := new(linkOptions).configure(&cfg, o.dataDir); err != nil {
+					return err
+				}
+				fetched, err = fetchFile(ctx, cfg, ref, ui)
 				if errors.Is(err, errTimeout) {
 					return incomplete("get %x: not all of it has come after %v; what has come stays", ref, from.timeout)
 				}

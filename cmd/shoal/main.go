@@ -93,6 +93,7 @@ Exit codes:
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return configure(cmd) }
 	root.AddCommand(
 		newDemo(), newNode(), newMine(), newSync(), newImport(), newExport(), newVerify(), newStatus(), newPeers(),
+		newKey(),
 		newPut(), newGet(), newPin(), newUnpin(), newLs(), newSim(), newConfig(), newVersion(),
 	)
 	wrapArgs(root)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -31,6 +32,10 @@ named, and with others that these know of, unless --discover=false. The address 
 it listens on is printed on standard output as the line "listening on ADDRESS". Stop it
 with Ctrl-C.
 
+Nodes that know each other's keys (see "shoal key") can meet over encrypted links: with
+--tls-listen and --tls-allow on the one side, and --peer tls://HOST:PORT#KEY on the other.
+A node with --tls-only meets nobody else.
+
 "shoal status", "shoal status --why" and "shoal peers" ask a node that runs. With
 --http-addr it also answers programs, in JSON-RPC over HTTP and WebSocket as other
 Ethereum nodes do, as far as no state is needed (namespaces eth, net, web3, debug;
@@ -55,16 +60,19 @@ service from AWS_ENDPOINT_URL and AWS_REGION, or s3://BUCKET/PREFIX?endpoint=URL
 			if peers, err = checkPeers(peers); err != nil {
 				return err
 			}
-			if err := checkListen(listen); err != nil {
+			if err := checkListen("--listen", listen); err != nil {
 				return err
 			}
 			if err := o.find.check(); err != nil {
 				return err
 			}
+			if err := o.links.check(cmd, &o.find, peers); err != nil {
+				return err
+			}
 			if err := web.check(); err != nil {
 				return err
 			}
-			cfg, depot, err := o.configure(cmd.Context(), ui)
+			cfg, depot, err := o.configure(cmd.Context(), ui, peers)
 			if err != nil {
 				return err
 			}
@@ -82,12 +90,12 @@ service from AWS_ENDPOINT_URL and AWS_REGION, or s3://BUCKET/PREFIX?endpoint=URL
 					return err
 				}
 			}
-			l, err := listenTCP(listen)
+			addrs, err := o.links.listeners(&cfg, listen)
 			if err != nil {
 				return err
 			}
 			if err := web.listen(); err != nil {
-				l.Close()
+				closeListeners(&cfg)
 				return err
 			}
 			to := os.Stdout
@@ -100,24 +108,33 @@ service from AWS_ENDPOINT_URL and AWS_REGION, or s3://BUCKET/PREFIX?endpoint=URL
 				if web.listener != nil {
 					fmt.Fprintf(to, "answering on http://%s\n", web.listener.Addr())
 				}
-				fmt.Fprintln(to, "listening on", l.Addr())
-				ui.Info("node is up", "listen", l.Addr().String(), "network", net.Name, "head", st.Head().Number)
+				for _, a := range addrs {
+					fmt.Fprintln(to, "listening on", a)
+				}
+				up := []any{"listen", strings.Join(addrs, " "), "network", net.Name, "head", st.Head().Number}
+				if cfg.Links.Key != nil {
+					up = append(up, "key", cfg.Links.Key.ID().String())
+				}
+				ui.Info("node is up", up...)
 			}
-			defer o.find.mapPort(l.Addr(), ui.Logger)()
-			cfg.Listener, cfg.Peers, cfg.AwaitRoom = l, peers, true
+			for _, l := range listenersOf(&cfg) {
+				defer o.find.mapPort(l.Addr(), ui.Logger)()
+			}
+			cfg.AwaitRoom = true
 			if err := runNode(cmd.Context(), cfg, w, o.dataDir, web, m); err != nil {
 				return err
 			}
 			h := api.HeadOf(st.Head())
 			ui.Info("node is down", "head", h.Number)
 			if o.json {
-				return o.result(map[string]any{"listen": l.Addr().String(), "head": h}, nil)
+				return o.result(map[string]any{"listen": addrs, "head": h}, nil)
 			}
 			return nil
 		},
 	}
 	o.add(cmd)
 	o.find.addNAT(cmd)
+	o.links.addListen(cmd)
 	web.add(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:"+defaultPort, "`address` to listen on; port 0 takes a free one")
 	addPeers(cmd, &peers)
@@ -125,25 +142,25 @@ service from AWS_ENDPOINT_URL and AWS_REGION, or s3://BUCKET/PREFIX?endpoint=URL
 }
 
 // checkListen refuses what is no address to listen on.
-func checkListen(addr string) error {
+func checkListen(flag, addr string) error {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return usage("--listen %q: want host:port, such as 127.0.0.1:%s", addr, defaultPort)
+		return usage("%s %q: want host:port, such as 127.0.0.1:%s", flag, addr, defaultPort)
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
-		return usage("--listen %q: %q is not a port", addr, port)
+		return usage("%s %q: %q is not a port", flag, addr, port)
 	}
 	return nil
 }
 
 // listenTCP listens, with a sentence for the usual mistake.
-func listenTCP(addr string) (net.Listener, error) {
+func listenTCP(flag, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("--listen: %w; is another node running? port 0 takes a free one", err)
+		return nil, fmt.Errorf("%s: %w; is another node running? port 0 takes a free one", flag, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("--listen: %w", err)
+		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	return l, nil
 }

@@ -29,11 +29,14 @@ type options struct {
 }
 
 func (o *options) add(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&o.dataDir, "datadir", defaultDataDir(), "`directory` that holds the chain")
+	o.addDataDir(cmd)
 	o.addNetwork(cmd)
 	o.addLog(cmd)
 	o.addJSON(cmd)
+}
+
+func (o *options) addDataDir(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.dataDir, "datadir", defaultDataDir(), "`directory` that holds the chain")
 }
 
 func (o *options) addNetwork(cmd *cobra.Command) {

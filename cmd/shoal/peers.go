@@ -82,13 +82,16 @@ const maxName = 32
 func printPeers(to io.Writer, p *api.Peers, now time.Time) {
 	if len(p.Connected) > 0 {
 		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "peer\tclient\tfor\tblocks\tMB\tMB/s\tround trip\tin flight\tlate\twhat it is doing")
+		fmt.Fprintln(table, "peer\tlink\tclient\tfor\tblocks\tMB\tMB/s\tround trip\tin flight\tlate\twhat it is doing")
 		for _, c := range p.Connected {
-			from := ""
+			from, over := "", "plain"
+			if c.Key != "" {
+				over = "key " + c.Key[:min(len(c.Key), 8)] + "…"
+			}
 			if c.Inbound {
 				from = " (it dialled)"
 			}
-			fmt.Fprintf(table, "%s%s\t%s\t%s\t%d\t%.1f\t%.2f\t%.0f ms\t%d\t%d\t%v\n", c.Name, from, printable(c.Client), rough(c.Seconds),
+			fmt.Fprintf(table, "%s%s\t%s\t%s\t%s\t%d\t%.1f\t%.2f\t%.0f ms\t%d\t%d\t%v\n", c.Name, from, over, printable(c.Client), rough(c.Seconds),
 				c.Blocks, float64(c.Bytes)/1e6, c.Rate/1e6, 1000*c.RoundTrip, c.InFlight, c.Late, c.Why)
 		}
 		table.Flush()

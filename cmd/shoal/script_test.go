@@ -23,6 +23,7 @@ import (
 	"github.com/shoalnet/shoal/archive"
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/internal/chaingen"
+	"github.com/shoalnet/shoal/link"
 )
 
 // TestScripts runs the stories of users in testdata/script. Beyond the commands
@@ -157,6 +158,18 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 		if p.all.await(pattern(ts, args[1])) == nil {
 			ts.Fatalf("%s does not print %q; it wrote:\n%s", args[0], args[1], p.all)
 		}
+	},
+	// keep NAME: puts what the last program has printed, one line, into $NAME.
+	"keep": func(ts *testscript.TestScript, neg bool, args []string) {
+		positive(ts, neg, len(args) == 1, "keep NAME")
+		ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+	},
+	// split ADDRESS: puts what an address tls://host:port#KEY has of host:port into $HOSTPORT.
+	"split": func(ts *testscript.TestScript, neg bool, args []string) {
+		positive(ts, neg, len(args) == 1, "split ADDRESS")
+		a, err := link.ParseAddr(args[0])
+		ts.Check(err)
+		ts.Setenv("HOSTPORT", a.HostPort)
 	},
 	// signal NAME int|kill CODE: sends a signal to a spawned program and waits
 	// for its end, which must have the code (-1 for kill).

@@ -18,13 +18,11 @@ func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string, web *
 	cfg.Client, cfg.Events, cfg.Logger = clientName(), w.event, w.ui.Logger
 	n, err := node.New(cfg)
 	if err != nil {
-		if cfg.Listener != nil {
-			cfg.Listener.Close()
-		}
+		closeListeners(&cfg)
 		return err
 	}
 	ask := api.Config{
-		Network: cfg.Network, Store: cfg.Store, Node: n, Listening: cfg.Listener != nil,
+		Network: cfg.Network, Store: cfg.Store, Node: n, Listening: cfg.Listener != nil || cfg.Links.Listener != nil,
 		Tracker: w.tracker, Client: cfg.Client, Logger: cfg.Logger,
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -123,6 +123,9 @@ func printStatus(to io.Writer, s *api.Status, now time.Time) {
 		return
 	}
 	fmt.Fprintf(to, "running  %s for %s, %d peers\n", n.Client, rough(now.Sub(n.Since).Seconds()), n.Peers)
+	if n.Links > 0 {
+		fmt.Fprintf(to, "links    %d encrypted\n", n.Links)
+	}
 	switch {
 	case n.Sync != nil:
 		fmt.Fprintf(to, "         %s\n", progressLine(n))

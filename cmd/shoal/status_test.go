@@ -30,7 +30,7 @@ func TestPrintedStatus(t *testing.T) {
 	printStatus(&out, &status, now)
 	status.Plan, status.Node.Sync, status.Node.Phase = nil, nil, "idle"
 	printStatus(&out, &status, now)
-	status.Node.Waiting = "no peer is connected"
+	status.Node.Waiting, status.Node.Links = "no peer is connected", 1
 	printStatus(&out, &status, now)
 	golden(t, "status.golden", out.String())
 
@@ -46,7 +46,7 @@ func TestPrintedStatus(t *testing.T) {
 	printPeers(&out, &api.Peers{}, now)
 	printPeers(&out, &api.Peers{
 		Connected: []api.Peer{
-			{Name: "192.0.2.7:30303", Client: "Shoal/v1", Seconds: 600, Blocks: 31_000, Bytes: 210e6, Rate: 2.4e6, RoundTrip: 0.043, InFlight: 120},
+			{Name: "192.0.2.7:30303", Key: strings.Repeat("1a2b3c4d", 8), Client: "Shoal/v1", Seconds: 600, Blocks: 31_000, Bytes: 210e6, Rate: 2.4e6, RoundTrip: 0.043, InFlight: 120},
 			{Name: "192.0.2.8:51234", Client: "evil\x1b[2J\nname " + strings.Repeat("x", 100), Inbound: true, Seconds: 3, Late: 2, Why: api.Late},
 		},
 		Standings: []node.Standing{

@@ -35,12 +35,14 @@ does not matter as long as another one can.`,
 			if err := from.check(); err != nil {
 				return err
 			}
-			cfg, _, err := o.configure(cmd.Context(), ui)
+			if err := o.links.check(cmd, &o.find, from.peers); err != nil {
+				return err
+			}
+			cfg, _, err := o.configure(cmd.Context(), ui, from.peers)
 			if err != nil {
 				return err
 			}
 			defer closeStore(cfg.Store, &err)
-			cfg.Peers = from.peers
 			ctx, cancel := from.within(cmd.Context())
 			defer cancel()
 			w := newWatcher(ui)

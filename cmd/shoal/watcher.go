@@ -17,6 +17,7 @@ import (
 
 	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/link"
 	"github.com/shoalnet/shoal/node"
 )
 
@@ -58,7 +59,9 @@ func newWatcher(u *ui) *watcher {
 func (w *watcher) await(addresses []string, done func()) {
 	w.untried, w.done = map[string]bool{}, done
 	for _, a := range addresses {
-		w.untried[a] = true
+		if at, err := link.ParseAddr(a); err == nil { // else the node says so
+			w.untried[at.HostPort] = true
+		}
 	}
 }
 
