@@ -155,7 +155,17 @@ func (s *soak) run(name, cmd string, args ...string) *observed {
 	if o.client, err = ethclient.Dial(o.web); err != nil {
 		s.Fatal(err)
 	}
-	s.Cleanup(o.client.Close)
+	s.Cleanup(func() {
+		o.client.Close()
+		if !s.Failed() {
+			return
+		}
+		if dir, err := os.MkdirTemp("", "shoal-soak-"); err == nil {
+			log := filepath.Join(dir, name+".log")
+			os.WriteFile(log, []byte(p.all.String()), 0o666)
+			s.Logf("all that %s wrote is in %s", name, log)
+		}
+	})
 	return o
 }
 
