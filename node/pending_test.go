@@ -1,7 +1,6 @@
 package node
 
 import (
-	"crypto/ecdsa"
 	"encoding/hex"
 	"errors"
 	"math/big"
@@ -11,38 +10,16 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rlp"
 
 	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/internal/testbed"
 )
 
 // of2014 is the transaction in a message that a client of 2014 sent (PROTOCOL.md, section
 // 1.4 has the frame).
 const of2014 = "f86b04648609184e72a00094cd2a3d9f938e13cd947ec05abc7fe734df8dd826881bc16d674ec80000801b" +
 	"a05c89ebf2b77eeab88251e553f6f9d53badc1d800bbac02d830801c2aa94a4c9fa00b7907532b1f29c79942b75fff98822293bf5fdaa3653a8d9f424c6a3265f06c"
-
-func signed(t testing.TB, key *ecdsa.PrivateKey, data types.TxData) []byte {
-	t.Helper()
-	tx, err := types.SignNewTx(key, types.LatestSignerForChainID(new(big.Int).SetUint64(chain.Dev.ChainID())), data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := rlp.EncodeToBytes(tx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
-
-func testKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := crypto.ToECDSA(crypto.Keccak256([]byte("key")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
 
 func (p *pending) put(raw []byte, now time.Time) error {
 	_, err := p.add(hashOfTransaction(raw), raw, now)
@@ -52,7 +29,6 @@ func (p *pending) put(raw []byte, now time.Time) error {
 // TestPendingTakes: what is well-formed and signed, of any kind and time, under the hash
 // that all know it by; and nothing else.
 func TestPendingTakes(t *testing.T) {
-	key := testKey(t)
 	old, err := hex.DecodeString(of2014)
 	if err != nil {
 		t.Fatal(err)
@@ -61,20 +37,13 @@ func TestPendingTakes(t *testing.T) {
 		t.Errorf("a transaction of 2014: %v", err)
 	}
 	to := common.Address{1}
-	legacy := signed(t, key, &types.LegacyTx{Nonce: 1, GasPrice: big.NewInt(1), Gas: 21000, To: &to})
-	foreign, err := types.SignNewTx(key, types.NewEIP155Signer(big.NewInt(99)), &types.LegacyTx{Nonce: 1, GasPrice: big.NewInt(1), Gas: 21000, To: &to})
-	if err != nil {
-		t.Fatal(err)
-	}
-	otherChain, err := rlp.EncodeToBytes(foreign)
-	if err != nil {
-		t.Fatal(err)
-	}
+	legacy := testbed.Sign(t, chain.Dev, &types.LegacyTx{Nonce: 1, GasPrice: big.NewInt(1), Gas: 21000, To: &to})
+	otherChain := testbed.Sign(t, &chain.Network{ID: 99}, &types.LegacyTx{Nonce: 1, GasPrice: big.NewInt(1), Gas: 21000, To: &to})
 	p := newPending(chain.Dev)
 	for name, raw := range map[string][]byte{
 		"legacy":      legacy,
-		"access list": signed(t, key, &types.AccessListTx{ChainID: big.NewInt(1337), Nonce: 2, GasPrice: big.NewInt(1), Gas: 30000, To: &to}),
-		"dynamic fee": signed(t, key, &types.DynamicFeeTx{ChainID: big.NewInt(1337), Nonce: 3, GasTipCap: big.NewInt(1), GasFeeCap: big.NewInt(2), Gas: 30000}),
+		"access list": testbed.Sign(t, chain.Dev, &types.AccessListTx{ChainID: big.NewInt(1337), Nonce: 2, GasPrice: big.NewInt(1), Gas: 30000, To: &to}),
+		"dynamic fee": testbed.Sign(t, chain.Dev, &types.DynamicFeeTx{ChainID: big.NewInt(1337), Nonce: 3, GasTipCap: big.NewInt(1), GasFeeCap: big.NewInt(2), Gas: 30000}),
 	} {
 		var tx types.Transaction
 		if err := rlp.DecodeBytes(raw, &tx); err != nil {
@@ -104,7 +73,7 @@ func TestPendingTakes(t *testing.T) {
 		"a byte":             {0x01},
 		"nothing":            {},
 		"of an unknown kind": {0x82, 0x7f, 0xc0},
-		"too big":            signed(t, key, &types.LegacyTx{GasPrice: big.NewInt(1), Gas: 1, To: &to, Data: make([]byte, maxTransaction)}),
+		"too big":            testbed.Sign(t, chain.Dev, &types.LegacyTx{GasPrice: big.NewInt(1), Gas: 1, To: &to, Data: make([]byte, maxTransaction)}),
 	} {
 		if err := newPending(chain.Dev).put(raw, bookNow); err == nil {
 			t.Errorf("%s: is taken", name)
@@ -118,12 +87,12 @@ func TestPendingTakes(t *testing.T) {
 // TestPendingIsBounded: whatever comes, count and bytes stay in bounds, the oldest goes
 // first, and the list holds what the map does.
 func TestPendingIsBounded(t *testing.T) {
-	key, rng := testKey(t), rand.New(rand.NewPCG(1, 2))
+	rng := rand.New(rand.NewPCG(1, 2))
 	to := common.Address{1}
 	var raws [][]byte
 	var hashes []common.Hash // each digest is a millisecond under the race detector
 	for i := range 120 {
-		raws = append(raws, signed(t, key, &types.LegacyTx{Nonce: uint64(i), GasPrice: big.NewInt(1), Gas: 1, To: &to, Data: make([]byte, 60_000+500*i)}))
+		raws = append(raws, testbed.Sign(t, chain.Dev, &types.LegacyTx{Nonce: uint64(i), GasPrice: big.NewInt(1), Gas: 1, To: &to, Data: make([]byte, 60_000+500*i)}))
 		hashes = append(hashes, hashOfTransaction(raws[i]))
 	}
 	p, now := newPending(chain.Dev), bookNow
@@ -170,10 +139,9 @@ func TestPendingIsBounded(t *testing.T) {
 // TestSignaturesAreRationed: a flood costs no more than the ration, and what is known
 // costs nothing.
 func TestSignaturesAreRationed(t *testing.T) {
-	key := testKey(t)
 	p := newPending(chain.Dev)
 	to, busy := common.Address{1}, 0
-	raw := signed(t, key, &types.LegacyTx{GasPrice: big.NewInt(1), Gas: 1, To: &to})
+	raw := testbed.Sign(t, chain.Dev, &types.LegacyTx{GasPrice: big.NewInt(1), Gas: 1, To: &to})
 	for i := range signaturesAtOnce + 500 {
 		junk := append([]byte(nil), raw...)
 		junk[2] = byte(1 + i%100) // nonce

@@ -8,31 +8,11 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/crypto"
-	"github.com/ethereum/go-ethereum/rlp"
 
 	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/wire"
 )
-
-func signedTransaction(t testing.TB, nonce uint64) []byte {
-	t.Helper()
-	key, err := crypto.ToECDSA(crypto.Keccak256([]byte("key")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := common.Address{1}
-	signer := types.LatestSignerForChainID(new(big.Int).SetUint64(chain.Dev.ChainID()))
-	tx, err := types.SignNewTx(key, signer, &types.LegacyTx{Nonce: nonce, GasPrice: big.NewInt(1), Gas: 21000, To: &to})
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := rlp.EncodeToBytes(tx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
 
 // TestTransactionsAreRelayed: through nodes in a row, to everybody once, never back to
 // where they came from, and who asks is told of all; junk goes nowhere.
@@ -50,7 +30,10 @@ func TestTransactionsAreRelayed(t *testing.T) {
 			}
 			s.send(wire.Transactions{})
 		}
-		a, b, c := signedTransaction(t, 1), signedTransaction(t, 2), signedTransaction(t, 3)
+		payment := func(nonce uint64) []byte {
+			return testbed.Sign(t, chain.Dev, &types.LegacyTx{Nonce: nonce, GasPrice: big.NewInt(1), Gas: 21000, To: &common.Address{1}})
+		}
+		a, b, c := payment(1), payment(2), payment(3)
 		wallet.send(wire.Transactions{RawList: slices.Concat(a, b)})
 		wallet.send(wire.Transactions{RawList: wire.RawList{0xc0, 0x80, 0x05}})
 		if m, ok := watcher.next().(wire.Transactions); !ok || string(m.RawList) != string(slices.Concat(a, b)) {
