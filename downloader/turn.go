@@ -108,8 +108,11 @@ func (l *loop) endTurn() error {
 	return l.closePlan(Abandoned{p.Head, "its turn is over, since others claim more than we have too; what is here of it stays"})
 }
 
-// stands reports whether a peer claims the plan.
-func (l *loop) stands(c *peerState) bool { return c == l.plan.source || c.claim.Head == l.plan.Head }
+// stands reports whether a peer claims the plan. If its source alone is asked, the others
+// have no part in what comes of it: their turn is another one, though the head is the same.
+func (l *loop) stands(c *peerState) bool {
+	return c == l.plan.source || !l.plan.solo && c.claim.Head == l.plan.Head
+}
 
 // rival reports whether one of such peers claims another chain, which could be
 // fetched instead of the plan.

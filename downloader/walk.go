@@ -341,9 +341,12 @@ func (l *loop) probe() error {
 	if b.Number != p.numberAt(p.Len-1) {
 		return l.mislaid(p.giverOf(p.Len-1), fmt.Sprintf("the chain of hashes has block %d where block %d must be", b.Number, p.numberAt(p.Len-1)))
 	}
-	_, linked, err := l.store.Linked(b.Parent)
+	link, linked, err := l.store.Linked(b.Parent)
 	if err != nil {
 		return err
+	}
+	if linked && link.Number+1 != b.Number && p.last == p.Head {
+		return l.invalid(fmt.Sprintf("its head block has number %d, and the parent of that has number %d", b.Number, link.Number))
 	}
 	if linked {
 		return l.extend(p.source, []common.Hash{b.Parent})
@@ -356,12 +359,13 @@ func (l *loop) probe() error {
 }
 
 // mislaid gives up the plan because a hash is missing or too many somewhere above
-// where this showed. If one peer has named them all, it has lied. Otherwise it is
-// not known who did: then the next walk of this chain asks only the peer that
-// claims it. The chain itself may well be good.
+// where this showed, in what a peer has named last. If that peer has named them all, it has
+// lied. Otherwise it is not known who did, and whoever came last may have gone on honestly
+// from where somebody else had led: then the next walk of this chain asks only the peer
+// that claims it. The chain itself may well be good.
 func (l *loop) mislaid(last *peerState, why string) error {
 	p := l.plan
-	if only := p.onlyGiver(); only != nil || len(p.givers) == 0 {
+	if len(p.givers) == 0 || p.onlyGiver() == last {
 		return l.disown(last, why)
 	}
 	l.remember(l.suspect, p.Head)

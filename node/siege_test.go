@@ -226,6 +226,36 @@ func TestA23ALiarIsFirstAndComesBackAgainAndAgain(t *testing.T) {
 	})
 }
 
+// TestNobodyHonestIsFramed: a head block says a number that is not its own, and stands on a
+// block that all have. Its claimant says no more, so that honest peers name the rest of
+// the hashes, and meet the genesis block where it must not be.
+func TestNobodyHonestIsFramed(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 300)
+	for _, tt := range []struct {
+		name string
+		has  *testbed.Branch // of the victim
+	}{{"the victim has the chain", c}, {"the victim has nothing", nil}} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				r := w.rogue("attacker", testbed.Spoilt(t, c, 300, func(h *types.Header) { h.Number.SetUint64(1000) }))
+				r.Ancestry = func(start common.Hash, l []common.Hash) []common.Hash {
+					if start != r.Best {
+						r.Sleep(time.Minute)
+						return nil
+					}
+					return l[:1]
+				}
+				r.ClaimMore()
+				a, b := w.honest("a", c, honestRate), w.honest("b", c, honestRate)
+				v := w.node("victim", tt.has, nil, a.addr, b.addr, r.listen().addr)
+				v.convicted(downloader.Lie, r.ip)
+				v.settled(c)
+				v.fair(r.ip)
+			})
+		})
+	}
+}
+
 // TestA25ClaimsThatRiseEverySecond: new targets do not stop the one that is being
 // fetched, however they are made known.
 func TestA25ClaimsThatRiseEverySecond(t *testing.T) {

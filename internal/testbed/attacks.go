@@ -92,6 +92,13 @@ func Attacks(t testing.TB, c *Branch) []Attack {
 		{Name: "A7 a hash too many", Guilty: lie, Spoil: of(func(_ *Rogue, _ common.Hash, l []common.Hash) []common.Hash {
 			return slices.Insert(l, len(l)/2, MadeUp(7, 1)...)
 		})},
+		{Name: "A7 a hash too few, and honest peers shall go on", Spoil: of(func(r *Rogue, s common.Hash, l []common.Hash) []common.Hash {
+			if s != r.Best {
+				r.Sleep(time.Minute)
+				return nil
+			}
+			return l[1:2]
+		})},
 		{Name: "A8 back to an earlier hash", Guilty: lie, Spoil: of(func(r *Rogue, _ common.Hash, l []common.Hash) []common.Hash {
 			if len(l) > 100 {
 				return append(l[:100], r.Chain.Blocks[len(r.Chain.Blocks)-5].Hash)
