@@ -203,11 +203,11 @@ const (
 	tailSlack = 1.05
 
 	// hedgeGain and hedgeMin say when moving a key is clearly sooner: less than
-	// this share of the time its holder still needs, and by this much. Half a second
-	// left the last blocks with peers that had slowed down a little; a tenth is what
-	// rates and round trips are uncertain by, and would be paid in duplicates.
+	// this share of the time its holder still needs, and by this much. Predictions are
+	// wrong by a third of a second where nothing is wrong, and then it is fetched twice;
+	// ten times more, and whoever is slow has the last word.
 	hedgeGain = 0.5
-	hedgeMin  = 300 * time.Millisecond
+	hedgeMin  = 500 * time.Millisecond
 
 	// mostSlack bounds what the deviation of a peer adds to the time before it
 	// counts as silent. One that has become slow deviates by seconds, and that is

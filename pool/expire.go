@@ -17,9 +17,9 @@ type Late[P comparable] struct {
 	Hopeless bool
 }
 
-// Expire looks for overdue requests. If more than half of the peers that have
-// work are late at once while hardly anything arrives from anybody, the fault
-// is in our own link: then deadlines stretch and nobody is late.
+// Expire looks for overdue requests. If those who are in time bring far less than they
+// did when they were asked, the fault is in our own link: then deadlines stretch and
+// nobody is late.
 func (p *Pool[P, K]) Expire(now time.Time) []Late[P] {
 	var overdue []*peer[P, K]
 	for p.deadlines.len() > 0 {
@@ -168,23 +168,34 @@ func (p *Pool[P, K]) ownLink(now time.Time) bool {
 		return false // it has had all the patience there is
 	}
 	var busy, late int
-	var before, others BytesPerSec // of all of them, and of those in time
+	var before, others, idle BytesPerSec // of all of them, those that bring something, those that have brought it
 	for _, pr := range p.order {
-		if pr.late || pr.open == 0 && now.Sub(pr.answered) > 2*meterTime {
+		silent := now.Sub(pr.answered) > 2*meterTime
+		if pr.late || pr.open == 0 && silent {
 			continue
 		}
 		busy++
 		before += pr.rate
-		if pr.overdue {
+		switch {
+		case pr.overdue:
 			late++
-		} else {
-			others += pr.rate
+		case pr.open == 0:
+			idle += pr.rate
+		case !silent:
+			others += pr.head().rate // a rate that has followed the link down says nothing
 		}
 	}
-	// A single peer says nothing about the link, peers that have never sent
-	// anything are no evidence that the link was better before, and while the
-	// rest bring what they always did, the link is fine.
-	return busy >= 2 && late*2 > busy && before > 0 && (others == 0 || p.flow.rate(now) < others/2)
+	// A single peer says nothing about the link, and peers that have never sent anything
+	// are no evidence that the link was better before. If there are others that bring
+	// something, they tell: deadlines allow for as much that each may have become slower.
+	// Else the number of those that are late does, unless much has just come.
+	switch {
+	case busy < 2 || before == 0:
+		return false
+	case others > 0:
+		return p.flow.rate(now) < others/deadlineFactor
+	}
+	return late*2 > busy && (idle == 0 || p.flow.rate(now) < idle/deadlineFactor)
 }
 
 // stretchAll gives all open requests of the peers more time.

@@ -73,7 +73,7 @@ func (p *Pool[P, K]) busy(now time.Time) (list []booking[P, K]) {
 		if pr.open == 0 {
 			continue
 		}
-		finish := pr.finishOf(now, 0, median)
+		finish := pr.finishOf(now, pr.booked-pr.weight, median) // for what it may not have it takes no time
 		if pr.late {
 			finish = now.Add(probeInterval) // nothing speaks for its probe
 		}

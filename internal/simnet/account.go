@@ -43,8 +43,8 @@ func (w *world) advance(at time.Duration) {
 
 // bounded bounds the rate of an ideal download by what the client can take.
 func (w *world) bounded(rate float64) float64 {
-	if w.link > 0 {
-		rate = min(rate, w.link)
+	if w.link.rate > 0 {
+		rate = min(rate, w.link.rate)
 	}
 	if w.CheckMB > 0 {
 		rate = min(rate, w.CheckMB*1e6)
@@ -98,11 +98,10 @@ func (w *world) sample() {
 }
 
 func (w *world) doing(p *peer) Reason {
-	full := w.link > 0 && w.linkFree > w.now
 	switch {
 	case p.serving != nil:
 		return Transferring
-	case p.open > 0 && full:
+	case p.open > 0 && w.link.busy():
 		return Capped
 	case p.open > 0:
 		return RoundTrip

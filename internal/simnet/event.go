@@ -19,7 +19,7 @@ const (
 	requestComes eventKind = iota // at the peer
 	answerSent                    // its last byte has left the peer
 	answerComes                   // its last byte is at the client's link
-	answerHere                    // it has passed that link
+	answerPassed                  // it has passed that link
 	blocksChecked
 	walkLate
 	peerJoins

@@ -22,8 +22,7 @@ type world struct {
 	peers   []*peer
 	blame   error // what the policy did that it must not
 
-	link      float64       // of the client, bytes a second, 0 for no limit
-	linkFree  time.Duration // when what is queued for it has passed
+	link      link
 	checkFree time.Duration // when what is queued for checking is checked
 
 	state []blockState
@@ -149,11 +148,16 @@ func (w *world) happens(e event) bool {
 		}
 	case answerComes:
 		if p.conn == e.gen && p.on {
-			return w.comes(p, e.msg)
+			if w.link.rate == 0 {
+				return w.here(p, e.msg)
+			}
+			w.enter(p, e.msg)
 		}
-	case answerHere:
-		if p.conn == e.gen && p.on {
-			return w.here(p, e.msg)
+	case answerPassed:
+		if w.link.gen == e.gen {
+			if t := w.passed(); t.peer.conn == t.conn && t.peer.on {
+				return w.here(t.peer, t.msg)
+			}
 		}
 	case blocksChecked:
 		w.checked(p, e.gen, e.msg)
@@ -176,10 +180,11 @@ func (w *world) happens(e event) bool {
 	case peerSlows:
 		w.capacityChanges(p, func() { w.setRate(p, p.full*p.SlowTo) })
 	case linkChanges:
-		w.link = w.LinkMbit * mbit
+		rate := w.LinkMbit * mbit
 		if e.gen == 1 {
-			w.link *= w.Throttle.Factor
+			rate *= w.Throttle.Factor
 		}
+		w.setLink(rate)
 	case sampleDue:
 		w.sample()
 		w.plan(w.nextSample(), sampleDue, nil, 0, nil)
@@ -287,19 +292,6 @@ func (w *world) sent(p *peer) {
 	p.comes = max(p.comes, w.now+p.delay+jitter)
 	w.plan(p.comes, answerComes, p, p.conn, m)
 	w.serve(p)
-}
-
-// comes queues an answer at the client's link.
-func (w *world) comes(p *peer, m *message) bool {
-	if w.link > 0 {
-		w.linkFree += time.Duration(float64(m.bytes) / w.link * float64(time.Second))
-		if w.linkFree > w.now {
-			w.plan(w.linkFree, answerHere, p, p.conn, m)
-			return false
-		}
-		w.linkFree = w.now
-	}
-	return w.here(p, m)
 }
 
 // here hands an answer to whom it concerns.
