@@ -44,19 +44,20 @@ func (s *Store) Register(k Kind, recs []Record) (added int, err error) {
 	s.logs.Lock()
 	defer s.logs.Unlock()
 	look := &s.logs.lookup
-	if err := look.find(s.db, k, len(recs), func(i int) *common.Hash { return &recs[i].Hash }); err != nil {
+	if err := look.find(s, k, len(recs), func(i int) *common.Hash { return &recs[i].Hash }); err != nil {
 		return 0, err
 	}
 	b := s.db.NewBatchWithSize(len(recs)*(placeSize+len(hashKey{})+4) + 128)
 	defer b.Close()
-	for _, i := range look.order {
-		r := &recs[i]
-		if look.state[i] != absent {
+	for _, o := range look.order {
+		r := &recs[o.index]
+		if look.state[o.index] != absent {
 			continue
 		}
 		if len(r.Raw) > maxRecord {
 			return 0, fmt.Errorf("store: %v %x: %d bytes, the limit is %d", k, r.Hash, len(r.Raw), maxRecord)
 		}
+		s.filter.add(&r.Hash)
 		key := k.key(r.Hash)
 		var value [placeSize]byte
 		place{segment: elsewhere, length: uint32(len(r.Raw)), number: r.Number}.put(value[:])

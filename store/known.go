@@ -13,11 +13,11 @@ import (
 const knownSlots = 1 << 16
 
 // known remembers the numbers of blocks that are held: a block is never taken out
-// while the store is open. Each has one slot, where the next one takes its place. It is
-// safe for concurrent use.
+// while the store is open. Each has two slots, the older of which goes to the next one. It
+// is safe for concurrent use.
 type known struct {
 	mu    sync.Mutex
-	slots []knownSlot // nil until the first one
+	slots [][2]knownSlot // nil until the first one; the younger one first
 }
 
 type knownSlot struct {
@@ -25,18 +25,22 @@ type knownSlot struct {
 	number uint64
 }
 
-func (k *known) slot(h common.Hash) *knownSlot {
+func (k *known) slotsOf(h common.Hash) *[2]knownSlot {
 	if k.slots == nil {
-		k.slots = make([]knownSlot, knownSlots)
+		k.slots = make([][2]knownSlot, knownSlots/2)
 	}
-	return &k.slots[binary.BigEndian.Uint32(h[:])%knownSlots]
+	return &k.slots[binary.BigEndian.Uint32(h[:])%(knownSlots/2)]
 }
 
 // add remembers a block.
 func (k *known) add(h common.Hash, number uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	*k.slot(h) = knownSlot{h, number}
+	s := k.slotsOf(h)
+	if s[0].hash != h {
+		s[1] = s[0]
+	}
+	s[0] = knownSlot{h, number}
 }
 
 // unknown lists the blocks of a run that are not remembered under their numbers.
@@ -44,7 +48,9 @@ func (k *known) unknown(run []Link) (list []*Link) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i := range run {
-		if l := &run[i]; *k.slot(l.Hash) != (knownSlot{l.Hash, l.Number}) {
+		l := &run[i]
+		want := knownSlot{l.Hash, l.Number}
+		if s := k.slotsOf(l.Hash); s[0] != want && s[1] != want {
 			list = append(list, l)
 		}
 	}

@@ -89,7 +89,7 @@ func (s *Store) Link(run []Link) (Move, error) {
 	}
 	look := &s.mu.lookup
 	unknown := s.known.unknown(run)
-	if err := look.find(s.db, Block, len(unknown), func(i int) *common.Hash { return &unknown[i].Hash }); err != nil {
+	if err := look.find(s, Block, len(unknown), func(i int) *common.Hash { return &unknown[i].Hash }); err != nil {
 		return stay, err
 	}
 	for i, l := range unknown {

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -15,7 +16,7 @@ import (
 // set up their own search through all levels. The slices are scratch, kept
 // between uses.
 type lookup struct {
-	order  []int32 // indexes of the hashes, by hash, then by index
+	order  []ordered // the hashes, by hash, then by index
 	places []place
 	state  []lookupState
 }
@@ -28,20 +29,26 @@ const (
 	repeated                    // the same hash has a smaller index
 )
 
-func (k *lookup) find(r pebble.Reader, kind Kind, n int, hash func(i int) *common.Hash) error {
+// ordered is one of the hashes. Most are told apart by their first bytes.
+type ordered struct {
+	first uint64
+	index int32
+}
+
+func (k *lookup) find(s *Store, kind Kind, n int, hash func(i int) *common.Hash) error {
 	k.order = slices.Grow(k.order[:0], n)[:n]
 	k.places = slices.Grow(k.places[:0], n)[:n]
 	k.state = slices.Grow(k.state[:0], n)[:n]
 	for i := range k.order {
-		k.order[i] = int32(i)
+		k.order[i] = ordered{binary.BigEndian.Uint64(hash(i)[:]), int32(i)}
 	}
-	slices.SortFunc(k.order, func(a, b int32) int {
-		if c := bytes.Compare(hash(int(a))[:], hash(int(b))[:]); c != 0 {
-			return c
+	slices.SortFunc(k.order, func(a, b ordered) int {
+		if a.first != b.first {
+			return cmp.Compare(a.first, b.first)
 		}
-		return cmp.Compare(a, b)
+		return cmp.Or(bytes.Compare(hash(int(a.index))[:], hash(int(b.index))[:]), cmp.Compare(a.index, b.index))
 	})
-	it, err := r.NewIter(&pebble.IterOptions{
+	it, err := s.db.NewIter(&pebble.IterOptions{
 		LowerBound:   []byte{kind.prefix()},
 		UpperBound:   prefixEnd(kind.prefix()),
 		UseL6Filters: true, // most of what is put is not held
@@ -50,10 +57,15 @@ func (k *lookup) find(r pebble.Reader, kind Kind, n int, hash func(i int) *commo
 		return fmt.Errorf("store: read index: %w", err)
 	}
 	defer it.Close()
-	for j, i := range k.order {
+	for j, o := range k.order {
+		i := o.index
 		h := hash(int(i))
-		if j > 0 && *hash(int(k.order[j-1])) == *h {
+		if j > 0 && k.order[j-1].first == o.first && *hash(int(k.order[j-1].index)) == *h {
 			k.state[i] = repeated
+			continue
+		}
+		if s.filter.absent(h) {
+			k.state[i] = absent
 			continue
 		}
 		key := kind.key(*h)

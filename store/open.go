@@ -116,6 +116,9 @@ func (s *Store) open(opts *Options) error {
 	if err := s.ensureGenesis(&opts.Genesis); err != nil {
 		return err
 	}
+	if err := s.filter.learn(s.db, filterLearns); err != nil {
+		return err
+	}
 	return s.load()
 }
 

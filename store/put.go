@@ -42,7 +42,7 @@ func (s *Store) put(k Kind, recs []Record, again bool) (added int, err error) {
 		}
 	}
 	look := &s.logs.lookup
-	if err := look.find(s.db, k, len(recs), func(i int) *common.Hash { return &recs[i].Hash }); err != nil {
+	if err := look.find(s, k, len(recs), func(i int) *common.Hash { return &recs[i].Hash }); err != nil {
 		return 0, err
 	}
 	wanted := func(i int) bool { return look.state[i] == absent || look.state[i] == held && again }
@@ -78,10 +78,12 @@ func (s *Store) put(k Kind, recs []Record, again bool) (added int, err error) {
 		return 0, nil
 	}
 	// In the order of the hashes, which the index likes better.
-	for _, i := range look.order {
-		if !wanted(int(i)) {
+	for _, o := range look.order {
+		i := int(o.index)
+		if !wanted(i) {
 			continue
 		}
+		s.filter.add(&recs[i].Hash)
 		key := k.key(recs[i].Hash)
 		op := batch.SetDeferred(len(key), placeSize)
 		copy(op.Key, key[:])

@@ -89,7 +89,7 @@ func (s *Store) DropChunks(hashes []common.Hash) error {
 		return err
 	}
 	f, look := s.chunks, &s.logs.lookup
-	if err := look.find(s.db, Chunk, len(hashes), func(i int) *common.Hash { return &hashes[i] }); err != nil {
+	if err := look.find(s, Chunk, len(hashes), func(i int) *common.Hash { return &hashes[i] }); err != nil {
 		return err
 	}
 	b := s.db.NewBatch()

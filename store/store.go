@@ -134,6 +134,8 @@ type Store struct {
 	plan  atomic.Pointer[Plan] // nil: no plan
 	gate  gate
 	known known
+	// filter is made by Open.
+	filter filter
 
 	// logs makes those who append to segments take turns. It is held across the I/O of a
 	// write: there is nothing else that they could do. It is taken before mu.
