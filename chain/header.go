@@ -34,13 +34,9 @@ type Header struct {
 // Raw returns the RLP of the header, aliasing the bytes it was parsed from.
 func (h *Header) Raw() []byte { return h.raw }
 
-// Detached returns the header without what aliases the bytes that it was parsed
-// from, which it would keep in memory: Raw, Extra and Nonce are nil.
-func (h *Header) Detached() Header {
-	d := *h
-	d.raw, d.Extra, d.Nonce = nil, nil, nil
-	return d
-}
+// Detach forgets what aliases the bytes that the header was parsed from, which it would
+// keep in memory: Raw, Extra and Nonce are nil then.
+func (h *Header) Detach() { h.raw, h.Extra, h.Nonce = nil, nil, nil }
 
 // fields reads the items of a header, or of another list, one after the other. The
 // first error sticks, so that a format reads as a list of its fields.

@@ -39,8 +39,9 @@ func (w *walker) check(t testing.TB, b *chain.Block) {
 	w.blocks++
 	if len(w.last) > 0 && w.last[0].Hash == b.Parent {
 		parent := w.last[0]
-		detached := b.Header.Detached()
-		before := parent.Header.Detached()
+		detached, before := b.Header, parent.Header
+		detached.Detach()
+		before.Detach()
 		for _, err := range []error{
 			w.net.CheckLink(&parent.Header, &b.Header), w.net.CheckLink(&before, &detached), w.net.CheckHeader(&before, &b.Header),
 		} {

@@ -283,7 +283,9 @@ func TestPoC6SealBits(t *testing.T) {
 // TestSealOfWrongHeader: mistakes of the caller blame nobody.
 func TestSealOfWrongHeader(t *testing.T) {
 	new, old := realBlock1(t), &mustParse(t, chain.FormatPoC6, unhex(t, block1)).Header
-	detached, oldDetached := new.Detached(), old.Detached()
+	detached, oldDetached := *new, *old
+	detached.Detach()
+	oldDetached.Detach()
 	for _, c := range []struct {
 		what string
 		f    chain.Format

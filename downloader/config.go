@@ -273,6 +273,10 @@ const (
 	// linkRun is how many blocks are linked in one atomic step.
 	linkRun = 4096
 
+	// linkPart is how many of them are read and parsed by one goroutine: a hundredth of
+	// that would be as many goroutines as pages, ten times as much is one for all.
+	linkPart = 1024
+
 	// walkAhead is how many blocks are waiting to be asked for, at the most, while
 	// the walk goes on: enough for all pipes. Once it is over, the oldest come
 	// first, and what is fetched is linked at once; a walk is mostly short.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
@@ -28,6 +29,7 @@ type linker struct {
 	parent *chain.Header // of that block
 	td     store.Link    // of the parent
 	at     uint64        // index of the block that is being looked at
+	behind bool          // the last run was as long as may be
 
 	blocks []follower // scratch: what is linked next
 	links  []store.Link
@@ -128,15 +130,16 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 	for i := range l.blocks {
 		l.at = l.next - 1 - uint64(i)
 		f := &l.blocks[i]
-		if err := l.d.cfg.Network.CheckLink(parent, &f.header); err != nil {
+		header := &f.header
+		if err := l.d.cfg.Network.CheckLink(parent, header); err != nil {
 			return false, err
 		}
-		if ok, err := l.checkDeferred(&f.header, r); err != nil {
+		if ok, err := l.checkDeferred(header, r); err != nil {
 			return false, err
 		} else if !ok {
 			break
 		}
-		if f.header.HasUncles() {
+		if header.HasUncles() {
 			if err := l.checkUncles(hashes[i], r); err != nil {
 				return false, err
 			}
@@ -144,15 +147,16 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 				break
 			}
 		}
-		sum, err := l.d.cfg.Network.AddWork(&td.TD, &f.header, &f.work)
+		sum, err := l.d.cfg.Network.AddWork(&td.TD, header, &f.work)
 		if err != nil {
 			return false, err
 		}
-		td = store.Link{Hash: f.header.Hash, Parent: f.header.Parent, Number: f.header.Number, TD: sum}
+		td = store.Link{Hash: header.Hash, Parent: header.Parent, Number: header.Number, TD: sum}
 		run = append(run, td)
-		parent = &f.header
+		parent = header
 	}
 	l.links = run
+	l.behind = len(run) == linkRun
 	if len(run) == 0 {
 		return false, nil
 	}
@@ -176,30 +180,67 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 	return r.missing == (common.Hash{}) && len(run) == len(hashes), nil
 }
 
-// gather reads the blocks of hashes that follow on each other, as many as are stored.
+// gather reads the blocks of hashes that follow on each other, as many as are stored. If
+// the last run was whole, this one probably is too, and is read in parts at the same time:
+// after a quick walk most of a chain is here before its oldest block, and then the rest of
+// the cores would wait for one.
 func (l *linker) gather(hashes []common.Hash, r *linked) error {
-	l.blocks = l.blocks[:0]
-	l.at = l.next - 1
+	size := max(1, len(hashes))
+	if l.behind {
+		size = linkPart
+	}
+	l.blocks = slices.Grow(l.blocks[:0], len(hashes))[:len(hashes)]
+	type part struct {
+		read int // blocks
+		err  error
+	}
+	parts := make([]part, (len(hashes)+size-1)/size)
+	var done sync.WaitGroup
+	for i := range parts {
+		p, from := &parts[i], i*size
+		done.Go(func() {
+			p.read, p.err = l.gatherPart(hashes[from:min(from+size, len(hashes))], l.blocks[from:])
+		})
+	}
+	done.Wait()
+	n := 0
+	for _, p := range parts {
+		n += p.read
+		if p.err == nil {
+			continue
+		}
+		l.blocks = l.blocks[:n]
+		l.at = l.next - 1 - uint64(n)
+		switch {
+		case errors.Is(p.err, store.ErrNotFound):
+			return nil
+		case isMissing(p.err):
+			r.missing = hashes[n]
+			return nil
+		}
+		return p.err
+	}
+	return nil
+}
+
+// gatherPart reads blocks until one is not there or not good, and says how many were.
+func (l *linker) gatherPart(hashes []common.Hash, into []follower) (read int, err error) {
+	net := l.d.cfg.Network
 	var b chain.Block
-	err := l.d.cfg.Store.Each(hashes, func(raw []byte) error {
-		if err := b.ReparseAs(l.d.cfg.Network.Format, hashes[len(l.blocks)], raw); err != nil {
+	err = l.d.cfg.Store.Each(hashes, func(raw []byte) error {
+		if err := b.ReparseAs(net.Format, hashes[read], raw); err != nil {
 			return err
 		}
-		work, err := l.d.cfg.Network.Work(&b)
-		if err == nil {
-			l.blocks = append(l.blocks, follower{b.Header.Detached(), work})
-			l.at--
+		f := &into[read]
+		if f.work, err = net.Work(&b); err != nil {
+			return err
 		}
-		return err
+		f.header = b.Header
+		f.header.Detach()
+		read++
+		return nil
 	})
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil
-	case err != nil && isMissing(err):
-		r.missing = hashes[len(l.blocks)]
-		return nil
-	}
-	return err
+	return read, err
 }
 
 // checkDeferred checks the seal of a stored block if that was put off until now. Which
