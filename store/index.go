@@ -27,9 +27,16 @@ const memTableSize = 8 << 20
 // limits are therefore put out of reach.
 const (
 	queuedTables = 2
-	overlaps     = 12
+	overlaps     = 20
 	outOfReach   = 1000
 )
+
+// merged is twice how many tables of the youngest level a read may have to look into before
+// they are merged into the next one. Each merge writes the next level anew, as far as it
+// overlaps, and keys are hashes, so that is all of it: the more tables go there at once,
+// the less is written. At a tenth each table is merged on its own, ten times as much is
+// beyond overlaps.
+const merged = 16
 
 // indexFormat is the newest Pebble format that this program writes. It is
 // named here, not taken as "newest", so that a Pebble upgrade alone never
@@ -46,7 +53,7 @@ func openIndex(fs vfs.FS, dir string, o *Options, log *indexLogger) (*pebble.DB,
 		CacheSize:                   o.cacheSize(), // Pebble takes the memtables out of it
 		MemTableSize:                o.memTableSize(),
 		MemTableStopWritesThreshold: outOfReach,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       merged,
 		L0StopWritesThreshold:       outOfReach,
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                256,
