@@ -82,6 +82,27 @@ func (p *Pool[P, K]) PeerStats(now time.Time, name P) (PeerStats, bool) {
 	return s, true
 }
 
+// EachInFlight calls visit for each key of a class and each peer that is asked for it
+// now, peer after peer. It must not call the pool.
+func (p *Pool[P, K]) EachInFlight(c Class, visit func(P, K)) {
+	for _, pr := range p.order {
+		for _, r := range pr.queue {
+			if r.class != c || r.late || r.closed {
+				continue
+			}
+			for k, key := range r.keys {
+				i := p.slotOf(r, k)
+				if i == 0 || p.keys.slot(i).state != inFlight {
+					continue
+				}
+				if h := &p.flights[p.keys.slot(i).order].holders; h[0] == r || h[1] == r {
+					visit(pr.name, key)
+				}
+			}
+		}
+	}
+}
+
 // account notes what a peer does from now on.
 func (pr *peer[P, K]) account(now time.Time) {
 	pr.spent[pr.doing] += now.Sub(pr.since)

@@ -230,6 +230,18 @@ func agreeWithTwin(t *rapid.T) {
 			if got := s.Classes[c]; [3]int{got.Wanted, got.InFlight, got.Held} != mine {
 				t.Fatalf("class %d: pool has %+v; the twin %v", c, got, mine)
 			}
+			asked, twins := map[string]int{}, map[string]int{}
+			p.EachInFlight(pool.Class(c), func(peer string, k int) { asked[fmt.Sprint(peer, k)]++ })
+			for k, s := range w.state {
+				for id := range w.holders[k] {
+					if s == "in flight" && classOf(k) == pool.Class(c) {
+						twins[fmt.Sprint(w.requests[id].peer, k)]++
+					}
+				}
+			}
+			if !maps.Equal(asked, twins) {
+				t.Fatalf("class %d: in flight are %v; by the twin %v", c, asked, twins)
+			}
 		}
 		if len(w.open) == 0 && s.InFlightBytes != 0 || s.InFlightBytes < 0 || s.HeldBytes < 0 {
 			t.Fatalf("bytes are wrong: %+v", s)
