@@ -113,6 +113,7 @@ type loop struct {
 	suspect  map[common.Hash]bool  // heads whose hashes somebody lied about
 	settle   bool                  // Settled has been sent since something happened
 	isFull   bool                  // Full has been sent since something was kept
+	ledger   ledger                // who brought what
 
 	items    []pool.Item[common.Hash] // scratch
 	toSeal   []sealTask
@@ -157,6 +158,7 @@ type peerState struct {
 	pace      float64     // hashes that it has brought in a second, 0 if that is not known
 	lateBytes uint64      // received when it was last late
 	seen      uint64      // received when a deadline was last looked at
+	mark      Mark        // in the ledger
 }
 
 // blocks is the class of blocks; see kinds.
@@ -397,7 +399,7 @@ type joined struct {
 }
 
 func (m joined) apply(l *loop) error {
-	p := &peerState{Peer: m.peer, claim: m.claim, sent: m.peer.Told(), round: l.round + 1}
+	p := &peerState{Peer: m.peer, claim: m.claim, sent: m.peer.Told(), round: l.round + 1, mark: Unmarked}
 	l.peers[m.peer] = p
 	l.order = append(l.order, p)
 	var classes []pool.Class
@@ -443,6 +445,7 @@ func (m left) apply(l *loop) error {
 	if l.plan != nil {
 		l.plan.forget(p)
 	}
+	l.ledger.leave(p)
 	if l.guide == p {
 		l.guide = nil
 	}

@@ -48,6 +48,7 @@ type PeerProgress struct {
 	Name     string
 	Claim    Claim
 	Received uint64 // bytes of all kinds
+	Mark     Mark   // under which its blocks are counted
 	pool.PeerStats
 }
 

@@ -102,6 +102,7 @@ func (l *loop) feedRun(from, to uint64) (bool, error) {
 		// linked and served.
 		i := to - 1 - n
 		if held[i-lo] {
+			l.ledger.found(p.numberAt(i))
 			continue
 		}
 		if i > lo && held[i-1-lo] {

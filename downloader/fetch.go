@@ -155,7 +155,7 @@ func (l *loop) take(peer Peer, b Block, c *checked, mem *memory) error {
 		return nil
 	}
 	delete(l.places, b.Hash)
-	l.came(peer, len(b.Raw))
+	l.came(peer, at.index, len(b.Raw))
 	_, err := l.located(&c.summary, at)
 	return err
 }

@@ -44,7 +44,7 @@ func (l *loop) peerPicture(p *peerState) PeerProgress {
 	s, _ := l.pool.PeerStats(l.now, p.Peer)
 	s.Useful += p.heads
 	s.UsefulBytes += p.headBytes
-	return PeerProgress{Name: p.String(), Claim: p.claim, Received: p.Received(), PeerStats: s}
+	return PeerProgress{Name: p.String(), Claim: p.claim, Received: p.Received(), Mark: p.mark, PeerStats: s}
 }
 
 // waiting says what everything waits for, if it does.

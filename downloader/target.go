@@ -285,7 +285,13 @@ func (l *loop) targetChecked(raw []byte, b *summary) error {
 		return err
 	}
 	l.emit(Started{Head: b.hash, Number: b.number, TD: t.claim.TD})
-	return l.openPlan(t.peer)
+	if err := l.openPlan(t.peer); err != nil {
+		return err
+	}
+	if added > 0 {
+		l.ledger.note(l.ledger.markOf(t.peer), b.number)
+	}
+	return nil
 }
 
 type announced struct {

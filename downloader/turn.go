@@ -69,8 +69,8 @@ func (l *loop) beginTurn() {
 	}
 }
 
-// came notes a block of the plan.
-func (l *loop) came(from Peer, size int) {
+// came notes a block of the plan, whose index this is.
+func (l *loop) came(from Peer, index uint64, size int) {
 	p := l.plan
 	p.turn.bytes += uint64(size)
 	if p.unproven {
@@ -79,9 +79,12 @@ func (l *loop) came(from Peer, size int) {
 			c.unproven = c.unproven && !l.stands(c)
 		}
 	}
+	mark := Others
 	if c := l.peers[from]; c != nil {
 		c.brought = true
+		mark = l.ledger.markOf(c)
 	}
+	l.ledger.note(mark, p.numberAt(index))
 }
 
 // endTurn puts the plan behind the other claims when its time is over, if there is

@@ -121,6 +121,7 @@ func (l *loop) openPlan(source *peerState) error {
 	l.plan = &plan{Plan: sp, source: source, old: sp.Len, moved: l.now, solo: source != nil && l.suspect[sp.Head]}
 	l.plan.alarm = l.suspect[sp.Head]
 	l.plan.unproven = source != nil && source.unproven
+	l.ledger.span(max(sp.Number, l.store.Head().Number))
 	l.beginTurn()
 	l.settle = false
 	l.plan.patience, l.plan.batch = hashPatience, min(firstHashes, l.cfg.hashesPerRequest())
