@@ -139,6 +139,7 @@ type Node struct {
 		ids   map[wire.NodeID]*peer.Session // of the peers that are connected
 		keys  map[*peer.Session]link.ID     // of the sessions over encrypted links
 		known map[link.ID]wire.NodeID       // who was met over them
+		sent  uint64                        // bytes, in sessions that are over
 		crowd crowd
 		book  *book
 		// meeting are the addresses of the book that are being dialled or that there is a
@@ -344,6 +345,7 @@ func (n *Node) run(ctx context.Context, conn net.Conn, inbound bool) error {
 	}
 	err := s.Run(ctx)
 	n.mu.Lock()
+	n.mu.sent += s.Sent()
 	if id := s.Hello().Node; n.mu.ids[id] == s {
 		delete(n.mu.ids, id)
 	}

@@ -40,8 +40,8 @@ func (s *Standing) Banned(now time.Time) bool {
 	return now.Before(s.Until) && s.Until.Sub(now) <= banTimeMax
 }
 
-// scoreAt is the score at a later time.
-func (s *Standing) scoreAt(now time.Time) float64 {
+// ScoreAt is the score at a later time.
+func (s *Standing) ScoreAt(now time.Time) float64 {
 	return s.Score * math.Exp2(-max(0, now.Sub(s.At).Seconds())/scoreHalfLife.Seconds())
 }
 
@@ -177,7 +177,7 @@ func (s *standings) blame(who string, cause error, now time.Time) (Standing, boo
 		st = &Standing{Who: who}
 		s.mu.all[who] = st
 	}
-	st.Score = st.scoreAt(now) + penalty
+	st.Score = st.ScoreAt(now) + penalty
 	st.At = now
 	st.Evidence = append(st.Evidence, now.UTC().Format(time.DateTime)+" "+cause.Error())
 	st.Evidence = st.Evidence[max(0, len(st.Evidence)-maxEvidence):]
@@ -193,7 +193,7 @@ func (s *standings) blame(who string, cause error, now time.Time) (Standing, boo
 // worst lists what is remembered, the worst first. It is called with the lock held.
 func (s *standings) worst(now time.Time) []*Standing {
 	return slices.SortedFunc(maps.Values(s.mu.all), func(a, b *Standing) int {
-		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.scoreAt(now), b.scoreAt(now)), cmp.Compare(a.Who, b.Who))
+		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.ScoreAt(now), b.ScoreAt(now)), cmp.Compare(a.Who, b.Who))
 	})
 }
 
