@@ -24,6 +24,9 @@ type HTTPConfig struct {
 	// Origins are the web pages that may ask, such as https://example.org; "*" is
 	// any. Programs that are no browsers have no origin and may always ask.
 	Origins []string
+	// Page serves / to browsers, and what is under /page/; nil: there is none. Its
+	// requests end with the server.
+	Page http.Handler
 }
 
 // The limits of the server over HTTP.
@@ -41,13 +44,13 @@ const (
 )
 
 // ServeHTTP answers over HTTP and, on the same address, WebSocket, until the context
-// is done: JSON-RPC in the namespaces eth, net, web3 and debug, and GET of /metrics,
-// /healthz and /readyz. It closes the listener and returns when all calls are over.
+// is done: JSON-RPC in the namespaces eth, net, web3 and debug, GET of /metrics,
+// /healthz and /readyz, and a page for people if there is one. It closes the listener and returns when all calls are over.
 func (s *Server) ServeHTTP(ctx context.Context, l net.Listener, cfg HTTPConfig) error {
 	var sockets sync.WaitGroup // which http.Server does not wait for
 	defer sockets.Wait()
 	h := &http.Server{
-		Handler: guard(cfg.Hosts, s.handler(cfg, &sockets)), ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: guard(cfg.Hosts, s.handler(ctx, cfg, &sockets)), ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	over := make(chan struct{}) // closed when all calls are
 	stop := context.AfterFunc(ctx, func() {
@@ -68,7 +71,7 @@ func (s *Server) ServeHTTP(ctx context.Context, l net.Listener, cfg HTTPConfig) 
 	return err
 }
 
-func (s *Server) handler(cfg HTTPConfig, open *sync.WaitGroup) http.Handler {
+func (s *Server) handler(ctx context.Context, cfg HTTPConfig, open *sync.WaitGroup) http.Handler {
 	browsers := cors.New(cors.Options{AllowedOrigins: append([]string{}, cfg.Origins...), AllowedMethods: []string{http.MethodPost}, AllowedHeaders: []string{"*"}})
 	if len(cfg.Origins) == 0 { // an empty list would be everybody
 		browsers = cors.New(cors.Options{AllowOriginFunc: func(string) bool { return false }})
@@ -85,12 +88,29 @@ func (s *Server) handler(cfg HTTPConfig, open *sync.WaitGroup) http.Handler {
 			sockets.ServeHTTP(w, r)
 			return
 		}
+		if cfg.Page != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			cfg.Page.ServeHTTP(w, r)
+			return
+		}
 		calls.ServeHTTP(w, r)
 	})
+	if cfg.Page != nil {
+		mux.Handle("GET /page/", until(ctx, cfg.Page))
+	}
 	mux.Handle("GET /metrics", s.metrics())
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	return mux
+}
+
+// until ends the requests of a handler when the context is done.
+func until(ctx context.Context, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		h.ServeHTTP(w, r.WithContext(c))
+	})
 }
 
 // guard refuses requests under a name that is not ours.

@@ -17,6 +17,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/store"
 )
@@ -54,6 +55,8 @@ type Store interface {
 type Peering interface {
 	Peers() []node.PeerInfo
 	Standings() []node.Standing
+	Sent() uint64
+	Survey(context.Context) (downloader.Survey, bool)
 }
 
 // StatusOf returns the status of a store that no node uses.

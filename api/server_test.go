@@ -57,8 +57,16 @@ func (shelf) Plan() (store.Plan, bool) {
 type crowd []node.PeerInfo
 
 func (c crowd) Peers() []node.PeerInfo { return c }
+func (c crowd) Sent() uint64           { return 1234 }
+func (c crowd) Survey(context.Context) (downloader.Survey, bool) {
+	s := downloader.Survey{Head: 9, To: 20, Known: 15, Width: 8, InFlight: []uint32{0, 1, 2}}
+	s.Brought[0], s.Names[0], s.Present[0] = []uint32{8, 1, 0}, "a", true
+	s.Brought[downloader.Before] = []uint32{0, 3, 0}
+	s.Window = downloader.Window{From: 9, Width: 1, Cells: []downloader.Cell{{State: downloader.StateLinked, Mark: 0}, {State: downloader.StateHeld, Mark: downloader.Others}, {State: downloader.StateWanted, Mark: downloader.Unmarked}}}
+	return s, true
+}
 func (c crowd) Standings() []node.Standing {
-	return []node.Standing{{Who: "192.0.2.9", Score: -30, Evidence: []string{"it lied"}}}
+	return []node.Standing{{Who: "192.0.2.9", Score: -30, At: time.Now(), Evidence: []string{"it lied"}}}
 }
 
 // serve runs a server on the socket of a new directory, which ends with the test.

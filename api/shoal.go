@@ -35,11 +35,16 @@ func (a shoalAPI) Peers() Peers {
 	if list.Standings == nil {
 		list.Standings = []node.Standing{}
 	}
+	now := time.Now()
+	scores := make(map[string]float64)
+	for i := range list.Standings {
+		scores[list.Standings[i].Who] = list.Standings[i].ScoreAt(now)
+	}
 	shares := s.cfg.Tracker.shares()
 	for _, p := range s.cfg.Node.Peers() {
 		peer := Peer{
 			Name: p.Name, Client: p.Client, Inbound: p.Inbound, Seconds: time.Since(p.Since).Seconds(),
-			Received: p.Received, Sent: p.Sent, Why: NothingToFetch,
+			Received: p.Received, Sent: p.Sent, Why: NothingToFetch, Score: scores[p.Who],
 		}
 		if !p.Key.IsZero() {
 			peer.Key = p.Key.String()
@@ -49,6 +54,7 @@ func (a shoalAPI) Peers() Peers {
 			peer.Head, peer.TD = &head, json.Number(q.Claim.TD.Dec())
 			peer.Blocks, peer.Bytes, peer.Duplicates, peer.Late = q.Useful, q.UsefulBytes, q.Duplicates, q.PeerStats.Late
 			peer.Rate, peer.RoundTrip, peer.InFlight = float64(q.Rate), q.RoundTrip.Seconds(), q.InFlight
+			peer.Mark = markName(q.Mark)
 			peer.Why, peer.Spent = q.track.now, q.track.spent
 		}
 		list.Connected = append(list.Connected, peer)

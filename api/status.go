@@ -102,6 +102,8 @@ type Peer struct {
 	Seconds  float64 `json:"seconds"`       // since it connected
 	Received uint64  `json:"received"`
 	Sent     uint64  `json:"sent"`
+	Mark     string  `json:"mark,omitempty"`  // under which its blocks are counted, if it has brought some
+	Score    float64 `json:"score,omitempty"` // of its standing, 0 without fault
 	// These are there if it serves a chain.
 	Head       *common.Hash `json:"head,omitempty"` // claimed
 	TD         json.Number  `json:"td,omitempty"`

@@ -22,6 +22,9 @@ type Tracker struct {
 	work    float64           // see sample
 	could   float64
 
+	journal journal
+	history history
+
 	from    uint64        // number of the head when the present sync began
 	settled bool          // all is here that the peers have
 	change  chan struct{} // closed at the next change; nil: nobody waits
@@ -31,6 +34,7 @@ type Tracker struct {
 type track struct {
 	spent Spent
 	seen  [pool.NWhy]time.Duration // by the pool, of which spent is made
+	bytes uint64                   // that it has brought, as far as they are in the history
 	now   Reason
 }
 
@@ -64,6 +68,7 @@ func NewTracker() *Tracker { return &Tracker{tracks: make(map[string]*track)} }
 func (t *Tracker) Event(e any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.journal.event(e, t.last.Head.Number)
 	switch e := e.(type) {
 	case downloader.Started:
 		t.samples = nil // its blocks may weigh something else
@@ -93,6 +98,7 @@ func (t *Tracker) progress(p *downloader.Progress) {
 	for i := range p.Peers {
 		t.account(p, &p.Peers[i])
 	}
+	t.history.pass(p.At)
 	t.samples = append(t.samples, sample{p.At, p.Stored, p.Bytes, t.total(), t.work, t.could})
 	old, _ := slices.BinarySearchFunc(t.samples, p.At.Add(-maxWindow-time.Second), func(s sample, at time.Time) int { return s.at.Compare(at) })
 	t.samples = slices.Delete(t.samples, 0, old)
@@ -115,7 +121,8 @@ func (t *Tracker) account(p *downloader.Progress, q *downloader.PeerProgress) *t
 			fresh[r] = time.Duration(float64(fresh[r]) * float64(maxGap) / float64(all))
 		}
 	}
-	x.seen, x.now = q.Spent, nowOf(p, q)
+	t.history.came(q.Mark, q.UsefulBytes-min(x.bytes, q.UsefulBytes))
+	x.seen, x.now, x.bytes = q.Spent, nowOf(p, q), q.UsefulBytes
 	x.spent.add(&fresh)
 	t.could += float64(q.Rate) * fresh.Total().Seconds()
 	t.work += float64(q.Rate) * (fresh[Transferring] + fresh[Capped]).Seconds()
