@@ -14,6 +14,7 @@ import (
 type httpOptions struct {
 	addr     string
 	txIndex  bool // transactions are found by their hash
+	page     bool // everybody who may connect sees the page
 	who      api.HTTPConfig
 	listener net.Listener // from listen on; nil: nobody may ask
 }
@@ -21,7 +22,9 @@ type httpOptions struct {
 func (o *httpOptions) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.addr, "http-addr", "",
-		"`address` to answer on over HTTP and WebSocket: JSON-RPC, /metrics, /healthz and /readyz; :8545 is 127.0.0.1:8545 (default: none)")
+		"`address` to answer on over HTTP and WebSocket: a page for people, JSON-RPC, /metrics, /healthz and /readyz; :8545 is 127.0.0.1:8545 (default: none)")
+	f.BoolVar(&o.page, "http-page", false,
+		"serve the page, which shows who the peers are, also where others than this machine can connect")
 	f.StringSliceVar(&o.who.Hosts, "http-host", nil,
 		"`name` under which the server may be called, beyond addresses and localhost; * is any")
 	f.StringSliceVar(&o.who.Origins, "http-origin", nil,
@@ -50,6 +53,13 @@ func (o *httpOptions) check() error {
 		o.who.Hosts[i] = strings.ToLower(h)
 	}
 	return nil
+}
+
+// showsPage reports whether the page is served: to our own machine always, to others if
+// they may see who our peers are.
+func (o *httpOptions) showsPage() bool {
+	a, ok := o.listener.Addr().(*net.TCPAddr)
+	return o.page || ok && a.IP.IsLoopback()
 }
 
 // listen listens where the flag says.

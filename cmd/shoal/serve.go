@@ -9,12 +9,13 @@ import (
 	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/txindex"
+	"github.com/shoalnet/shoal/web"
 )
 
 // runNode runs a node, shows its events, and answers who asks what it is doing: over
 // the socket of the data directory, and over HTTP if there is a listener for it. A miner,
 // if there is one, makes blocks on top of its chain.
-func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string, web *httpOptions, m *miner) error {
+func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string, o *httpOptions, m *miner) error {
 	cfg.Client, cfg.Events, cfg.Logger = clientName(), w.event, w.ui.Logger
 	n, err := node.New(cfg)
 	if err != nil {
@@ -29,7 +30,7 @@ func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string, web *
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	if web.txIndex {
+	if o.txIndex {
 		index, err := txindex.New(cfg.Network, cfg.Store)
 		if err != nil {
 			return err
@@ -46,9 +47,12 @@ func runNode(ctx context.Context, cfg node.Config, w *watcher, dir string, web *
 	} else {
 		wg.Go(func() { s.ServeSocket(ctx, socket) })
 	}
-	if web.listener != nil {
+	if o.listener != nil {
+		if o.showsPage() {
+			o.who.Page = web.New(s)
+		}
 		wg.Go(func() {
-			if err := s.ServeHTTP(ctx, web.listener, web.who); err != nil {
+			if err := s.ServeHTTP(ctx, o.listener, o.who); err != nil {
 				w.ui.Error("nobody can ask this node over HTTP any more", "err", err)
 			}
 		})

@@ -37,6 +37,8 @@ var table = []room{
 
 	{path: "api", imports: []string{"chain", "downloader", "node", "pool", "store"}},
 
+	{path: "web", imports: []string{"api"}},
+
 	{path: "internal/chaingen", imports: []string{"chain"}},
 	{path: "internal/testbed", imports: []string{"chain", "downloader", "internal/chaingen", "peer", "wire"}},
 	{path: "internal/ci/checkdemo", std: true},

@@ -1,0 +1,4 @@
+package web
+
+// MaxViewers is for tests.
+const MaxViewers = maxViewers
