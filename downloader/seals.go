@@ -125,7 +125,7 @@ func prepare(ctx context.Context, d *Downloader, numbers <-chan uint64) {
 				continue
 			}
 			if err := s.Prepare(ctx, n); err != nil && ctx.Err() == nil {
-				d.cfg.logger().Warn("the seals ahead cannot be prepared for", "block", n, "err", err)
+				d.cfg.logger().Warn("the seals ahead cannot be prepared for", "number", n, "err", err)
 			}
 		case <-ctx.Done():
 			return
@@ -166,7 +166,7 @@ func (l *loop) findCheckpoint(from uint64, hashes []common.Hash) {
 			p.checkpoint, p.trusted = true, from+uint64(i)
 			l.vouch.Store(p.numberAt(p.trusted))
 			l.log.Info("everything below a trusted block is authenticated by its hash; seals are skipped there",
-				"block", h, "number", p.numberAt(p.trusted))
+				"hash", h, "number", p.numberAt(p.trusted))
 			return
 		}
 	}

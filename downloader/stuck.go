@@ -37,7 +37,7 @@ func (l *loop) watch() {
 	p.stalled = l.now
 	e := Stalled{For: l.now.Sub(p.moved), Wanted: p.Head, Idle: idle, Progress: l.picture()}
 	l.log.Warn("nothing useful comes although peers are idle: asking them all again",
-		"for", e.For.Round(time.Second), "idle", len(idle), "wanted", e.Pool.Wanted, "in flight", e.Pool.InFlight, "waiting", e.Waiting)
+		"for", e.For.Round(time.Second), "idle", len(idle), "wanted", e.Pool.Wanted, "in_flight", e.Pool.InFlight, "waiting", e.Waiting)
 	l.emit(e)
 	l.pool.Forgive(l.now)
 	p.pause = time.Time{}

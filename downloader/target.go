@@ -257,7 +257,7 @@ func (l *loop) targetChecked(raw []byte, b *summary) error {
 	}
 	if l.premature(b) {
 		l.log.Warn("a peer's head block is from the future; is this machine's clock right?",
-			"peer", t.peer.String(), "block", b.number, "time", time.Unix(int64(b.time), 0).UTC().Format(time.DateTime))
+			"peer", t.peer.String(), "number", b.number, "block_time", time.Unix(int64(b.time), 0).UTC().Format(time.DateTime))
 		l.disappoint(t.peer, "its head block is from the future")
 		return nil
 	}

@@ -107,6 +107,6 @@ func (n *Node) letIn(ctx context.Context, conn net.Conn) {
 	case err == nil:
 		n.run(ctx, c, true)
 	case ctx.Err() == nil:
-		n.links.strangers.Do(func() { n.log.Warn("refusing a link", "from", conn.RemoteAddr().String(), "why", err) })
+		n.links.strangers.Do(func() { n.log.Warn("refusing a link", "peer", conn.RemoteAddr().String(), "why", err) })
 	}
 }

@@ -240,7 +240,7 @@ func (s *Store) repairLost(f *family, cp checkpoint, present []uint32) (checkpoi
 		return cp, err
 	}
 	s.log.Error("store: what is lost has been taken out; it will be fetched again",
-		"records", len(lost), "head before", before.Number, "head now", after.Number)
+		"records", len(lost), "head_before", before.Number, "head_now", after.Number)
 	return cp, nil
 }
 

@@ -103,6 +103,6 @@ func indexArchives(ctx context.Context, d *depot.Depot, st *store.Store, opts ar
 	if err != nil {
 		return err
 	}
-	ui.Info("archives are served as they are", "archives", len(d.Epochs()), "of them new", files, "new blocks", added, "head", st.Head().Number)
+	ui.Info("archives are served as they are", "archives", len(d.Epochs()), "new_archives", files, "new_blocks", added, "number", st.Head().Number)
 	return nil
 }

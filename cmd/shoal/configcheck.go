@@ -149,8 +149,10 @@ func checkValue(f *pflag.Flag) (err error) {
 		err = (&httpOptions{addr: text}).check()
 	case "listen":
 		err = checkListen(flag, text)
+	case formatFlag:
+		_, err = (&logOptions{level: "info", format: text}).parse()
 	case "log-level":
-		_, err = (&options{logLevel: text}).ui()
+		_, err = (&logOptions{level: text, format: formatText}).parse()
 	case "memory":
 		_, err = parseSize(flag, text, node.MinMemory, "")
 	case "nat":

@@ -86,9 +86,9 @@ generates a chain.`,
 	}
 	o.addNetwork(cmd)
 	cmd.Flags().Lookup("network").Usage = "`name` of the network of FILE (default: found from its first block)"
-	o.addLog(cmd)
+	o.log.add(cmd)
 	cmd.Flags().Lookup("log-level").DefValue = "warn"
-	o.logLevel = "warn"
+	o.log.level = "warn"
 	cmd.Flags().Set("log-level", "warn")
 	o.addJSON(cmd)
 	cmd.Flags().IntVar(&peers, "peers", 4, "`number` of nodes that serve the chain")

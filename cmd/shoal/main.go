@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -51,19 +52,23 @@ func run() int {
 	context.AfterFunc(ctx, stop)
 	defer stop()
 
-	err := newRoot().ExecuteContext(ctx)
+	cmd, err := newRoot().ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
-	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, "shoal: interrupted; what has been stored stays, run the command again to go on")
-		return exitInterrupted
-	}
-	fmt.Fprintln(os.Stderr, "shoal:", err)
+	code := exitFailure
 	if e, ok := errors.AsType[*exitError](err); ok {
-		return e.code
+		code = e.code
 	}
-	return exitFailure
+	if errors.Is(err, context.Canceled) {
+		code, err = exitInterrupted, errors.New("interrupted; what has been stored stays, run the command again to go on")
+	}
+	if wantsJSON(cmd) {
+		jsonLogger(os.Stderr, slog.LevelError).Error("shoal ends", "err", err, "exit", code)
+	} else {
+		fmt.Fprintln(os.Stderr, "shoal:", err)
+	}
+	return code
 }
 
 func newRoot() *cobra.Command {

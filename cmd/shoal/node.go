@@ -111,11 +111,10 @@ service from AWS_ENDPOINT_URL and AWS_REGION, or s3://BUCKET/PREFIX?endpoint=URL
 				for _, a := range addrs {
 					fmt.Fprintln(to, "listening on", a)
 				}
-				up := []any{"listen", strings.Join(addrs, " "), "network", net.Name, "head", st.Head().Number}
+				ui.Info("node is up", "listen", strings.Join(addrs, " "), "network", net.Name, "number", st.Head().Number)
 				if cfg.Links.Key != nil {
-					up = append(up, "key", cfg.Links.Key.ID().String())
+					ui.Info("encrypted links prove that this node has its key", "key", cfg.Links.Key.ID().String())
 				}
-				ui.Info("node is up", up...)
 			}
 			for _, l := range listenersOf(&cfg) {
 				defer o.find.mapPort(l.Addr(), ui.Logger)()
@@ -125,7 +124,7 @@ service from AWS_ENDPOINT_URL and AWS_REGION, or s3://BUCKET/PREFIX?endpoint=URL
 				return err
 			}
 			h := api.HeadOf(st.Head())
-			ui.Info("node is down", "head", h.Number)
+			ui.Info("node is down", "number", h.Number)
 			if o.json {
 				return o.result(map[string]any{"listen": addrs, "head": h}, nil)
 			}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/holiman/uint256"
-	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -22,16 +21,16 @@ const protocol = wire.Version
 
 // options are the flags that commands have in common.
 type options struct {
-	dataDir  string
-	network  string
-	logLevel string
-	json     bool
+	dataDir string
+	network string
+	log     logOptions
+	json    bool
 }
 
 func (o *options) add(cmd *cobra.Command) {
 	o.addDataDir(cmd)
 	o.addNetwork(cmd)
-	o.addLog(cmd)
+	o.log.add(cmd)
 	o.addJSON(cmd)
 }
 
@@ -48,10 +47,6 @@ func (o *options) addNetwork(cmd *cobra.Command) {
 		" (default: that of the data directory; mainnet for a new one)")
 }
 
-func (o *options) addLog(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.logLevel, "log-level", "info", "`level` of what is logged: debug, info, warn, error")
-}
-
 func (o *options) addJSON(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object on standard output at the end, nothing else")
 }
@@ -61,26 +56,6 @@ func defaultDataDir() string {
 		return filepath.Join(home, ".shoal")
 	}
 	return ".shoal"
-}
-
-// ui is how a command talks to a person while it works: by log lines and bars on
-// standard error, which do not get into each other's way.
-type ui struct {
-	*slog.Logger
-	out *lineWriter
-}
-
-// ui returns the command's ui.
-func (o *options) ui() (*ui, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
-		return nil, usage("--log-level %q: there are debug, info, warn and error", o.logLevel)
-	}
-	out := &lineWriter{to: os.Stderr}
-	if isTerminal(os.Stderr) && os.Getenv("NO_COLOR") == "" {
-		return &ui{slog.New(tint.NewTextHandler(out, &tint.Options{Level: level, TimeFormat: "15:04:05"})), out}, nil
-	}
-	return &ui{slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})), out}, nil
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

@@ -35,7 +35,7 @@ type bar struct {
 func newBar(name string, unit any, u *ui) *bar {
 	b := &bar{name: name, ui: u, line: time.Now()}
 	b.extra.Store(new(string))
-	if !isTerminal(os.Stderr) {
+	if !u.bars {
 		return b
 	}
 	b.mpb = mpb.New(mpb.WithOutput(os.Stderr), mpb.WithWidth(40), mpb.WithRefreshRate(200*time.Millisecond))
@@ -63,6 +63,10 @@ func (b *bar) set(done, all int64, extra string) {
 	defer b.mu.Unlock()
 	if now := time.Now(); now.Sub(b.line) >= lineInterval {
 		b.line = now
+		if b.ui.json {
+			b.ui.Info(b.name, "done", done, "all", all)
+			return
+		}
 		share := 0.0
 		if all > 0 {
 			share = 100 * float64(done) / float64(all)

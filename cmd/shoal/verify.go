@@ -71,7 +71,7 @@ same. The exit code is 1 if anything is wrong with any of them.`,
 			return nil
 		},
 	}
-	o.addLog(cmd)
+	o.log.add(cmd)
 	o.addJSON(cmd)
 	cmd.Flags().StringVar(&o.network, "network", "", "`name` of the network (default: what the first file begins with or is called)")
 	seals.addPolicy(cmd)

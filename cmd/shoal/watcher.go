@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -128,7 +127,7 @@ func (w *watcher) event(e any) {
 	case downloader.Started:
 		w.settled = false
 		w.ui.Info("fetching a chain", "head", e.Head, "number", e.Number, "td", e.TD.Dec(), "resumed", e.Resumed)
-		if w.bar == nil && isTerminal(os.Stderr) {
+		if w.bar == nil && w.ui.bars {
 			w.bar = newBar("blocks", nil, w.ui)
 		}
 	case downloader.Progress:
@@ -139,7 +138,7 @@ func (w *watcher) event(e any) {
 		switch n := w.tracker.Node(); {
 		case w.bar == nil && e.At.Sub(w.line) >= lineInterval:
 			w.line = e.At
-			w.ui.Info(progressLine(&n))
+			w.logProgress(&n)
 		case w.bar != nil && n.Sync != nil:
 			w.bar.set(int64(n.Sync.Here), int64(n.Sync.All), progressRest(&n))
 		}
@@ -161,7 +160,7 @@ func (w *watcher) event(e any) {
 		switch {
 		case w.joined == 0:
 		case e.Unproven > 0:
-			w.ui.Warn("in sync; some peers claim more and do not send it", "number", e.Head.Number, "head", e.Head.Hash, "of them", e.Unproven)
+			w.ui.Warn("in sync; some peers claim more and do not send it", "number", e.Head.Number, "head", e.Head.Hash, "unproven", e.Unproven)
 		default:
 			w.ui.Info("in sync with all peers", "number", e.Head.Number, "head", e.Head.Hash)
 		}
@@ -179,6 +178,19 @@ func (w *watcher) event(e any) {
 	}
 	if w.done != nil && w.settled && w.joined > w.unproven && len(w.untried) == 0 && !w.receiptsMissing() {
 		w.done()
+	}
+}
+
+// logProgress logs how a sync goes: a line to read, or numbers for a program.
+func (w *watcher) logProgress(n *api.Node) {
+	switch s := n.Sync; {
+	case !w.ui.json:
+		w.ui.Info(progressLine(n))
+	case s == nil:
+		w.ui.Info("looking for the head of a chain", "peers", n.Peers, "late", n.Late, "waiting", n.Waiting)
+	default:
+		w.ui.Info("fetching", "done", s.Here, "all", s.All, "blocks_per_second", s.BlocksPerSec, "bytes_per_second", s.BytesPerSec,
+			"hashes", s.Hashes, "linked", s.Linked, "peers", n.Peers, "late", n.Late, "why", s.Why.String(), "waiting", n.Waiting)
 	}
 }
 
