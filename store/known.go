@@ -2,55 +2,45 @@ package store
 
 import (
 	"encoding/binary"
-	"sync"
+	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/common"
 )
 
-// knownSlots is how many blocks that were put or read a moment ago are remembered: 2.5
-// MiB. They are linked soon, some thousands behind, and a look into the index costs
-// more than all the rest of linking a small block.
-const knownSlots = 1 << 16
+// knownSets is how many pairs of blocks that were put or read a moment ago are remembered:
+// 1 MiB. They are linked soon, some thousands behind, and a look into the index costs more
+// than all the rest of linking a small block. A tenth of it would forget some of what is
+// linked at once; ten times as much would not stay in the caches of a core.
+const knownSets = 1 << 16
 
-// known remembers the numbers of blocks that are held: a block is never taken out
-// while the store is open. Each has two slots, the older of which goes to the next one. It
-// is safe for concurrent use.
+// known remembers blocks that are held, and their numbers: a block is never taken out while
+// the store is open. Each has two places, the older of which goes to the next one. A block
+// is told by 64 bits; to make another one with the same takes 2⁶⁴ blocks, and then it would
+// be linked without being held. It is safe for concurrent use; of two that come at the same
+// moment one may be forgotten.
 type known struct {
-	mu    sync.Mutex
-	slots [][2]knownSlot // nil until the first one; the younger one first
+	sets [knownSets][2]atomic.Uint64
 }
 
-type knownSlot struct {
-	hash   common.Hash
-	number uint64
-}
-
-func (k *known) slotsOf(h common.Hash) *[2]knownSlot {
-	if k.slots == nil {
-		k.slots = make([][2]knownSlot, knownSlots/2)
-	}
-	return &k.slots[binary.BigEndian.Uint32(h[:])%(knownSlots/2)]
+func (k *known) find(h *common.Hash, number uint64) (set *[2]atomic.Uint64, mark uint64) {
+	first := binary.BigEndian.Uint64(h[:])
+	return &k.sets[first>>32%knownSets], (first ^ binary.BigEndian.Uint64(h[8:])) + number
 }
 
 // add remembers a block.
-func (k *known) add(h common.Hash, number uint64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s := k.slotsOf(h)
-	if s[0].hash != h {
-		s[1] = s[0]
+func (k *known) add(h *common.Hash, number uint64) {
+	set, mark := k.find(h, number)
+	if first := set[0].Load(); first != mark {
+		set[1].Store(first)
+		set[0].Store(mark)
 	}
-	s[0] = knownSlot{h, number}
 }
 
 // unknown lists the blocks of a run that are not remembered under their numbers.
 func (k *known) unknown(run []Link) (list []*Link) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	for i := range run {
 		l := &run[i]
-		want := knownSlot{l.Hash, l.Number}
-		if s := k.slotsOf(l.Hash); s[0] != want && s[1] != want {
+		if set, mark := k.find(&l.Hash, l.Number); set[0].Load() != mark && set[1].Load() != mark {
 			list = append(list, l)
 		}
 	}

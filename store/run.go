@@ -87,12 +87,12 @@ func (s *Store) Each(hashes []common.Hash, visit func(raw []byte) error) error {
 	defer s.gate.leave()
 	r := s.openRun()
 	defer r.close()
-	for _, h := range hashes {
-		raw, number, err := s.read(r, h)
+	for i := range hashes {
+		raw, number, err := s.read(r, hashes[i])
 		if err != nil {
 			return err
 		}
-		s.known.add(h, number)
+		s.known.add(&hashes[i], number)
 		if err := visit(raw); err != nil {
 			return err
 		}
