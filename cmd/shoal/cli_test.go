@@ -31,19 +31,19 @@ func describe(b *strings.Builder, cmd *cobra.Command) {
 			paragraph = "  " + table
 		}
 		if strings.HasPrefix(paragraph, "  ") {
-			paragraph = "```\n" + paragraph + "\n```"
+			paragraph = "```text\n" + paragraph + "\n```"
 		}
 		fmt.Fprintf(b, "%s\n\n", paragraph)
 	}
-	block := func(text string) { fmt.Fprintf(b, "```\n%s\n```\n", strings.Trim(text, "\n")) }
-	block(cmd.UseLine())
+	block := func(kind, text string) { fmt.Fprintf(b, "```%s\n%s\n```\n", kind, strings.Trim(text, "\n")) }
+	block("usage", cmd.UseLine())
 	if cmd.Example != "" {
-		b.WriteString("\nFor example:\n\n")
-		block(cmd.Example)
+		b.WriteString("\nFor example:\n\n<!-- test: skip: the addresses and files of examples are nobody's -->\n")
+		block("sh", cmd.Example)
 	}
 	if flags := cmd.NonInheritedFlags().FlagUsages(); flags != "" {
 		b.WriteString("\n")
-		block(flags)
+		block("text", flags)
 	}
 	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() {
