@@ -106,11 +106,7 @@ func (j *journal) event(e any, head uint64) {
 	case downloader.Dropped:
 		j.add(NoteDropped, "%s: %s", e.Peer, e.Evidence)
 	case node.Banned:
-		why := ""
-		if n := len(e.Evidence); n > 0 {
-			why = ": " + e.Evidence[n-1]
-		}
-		j.add(NoteBanned, "%s until %s%s", e.Who, e.Until.UTC().Format(time.DateTime), why)
+		j.add(NoteBanned, "%s until %s UTC", e.Who, e.Until.UTC().Format(time.DateTime)) // the evidence is in its standing
 	case downloader.Full:
 		j.add(NoteFull, "what is here is served, and the download goes on when there is room")
 	}

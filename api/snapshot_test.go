@@ -130,7 +130,7 @@ func TestNotes(t *testing.T) {
 		"reorg: the chain moved to another branch: 2 blocks after block 7 were replaced, the head is block 10",
 		"stall: nothing useful has come for 12s, and idle peers: 1; all are asked again",
 		"dropped: b: it lied",
-		"banned: b until 2026-01-01 00:00:00: late",
+		"banned: b until 2026-01-01 00:00:00 UTC",
 		"disk full: what is here is served, and the download goes on when there is room",
 		"left: a, after bringing 0 blocks",
 	}
