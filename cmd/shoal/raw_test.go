@@ -58,8 +58,14 @@ func helloFor(t testing.TB, network *chain.Network) wire.Hello {
 // joinRaw connects to a node and shakes hands.
 func joinRaw(t testing.TB, addr string, network *chain.Network) *rawPeer {
 	t.Helper()
+	return joinAs(t, addr, helloFor(t, network))
+}
+
+// joinAs is joinRaw with a Hello of one's own.
+func joinAs(t testing.TB, addr string, hello wire.Hello) *rawPeer {
+	t.Helper()
 	p := dialRaw(t, addr)
-	p.send(t, helloFor(t, network))
+	p.send(t, hello)
 	if _, ok := p.next(t).(wire.Hello); !ok {
 		t.Fatal("the node does not begin with Hello")
 	}
