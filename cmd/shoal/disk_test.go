@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // smallDisk is a file system of limited size that only the processes started by run
@@ -180,6 +182,7 @@ func TestF12FileDescriptorsExhaustedByTheStore(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "data")
 		cmd := exec.Command("sh", "-c", `ulimit -n "$1" && shift && exec "$@"`, "sh", strconv.Itoa(most),
 			program(t), "import", "--datadir", dir, "--network", c.net.Name, c.file)
+		cmd.Env = environment()
 		out, err := cmd.CombinedOutput()
 		if err == nil {
 			continue // these were enough
@@ -214,11 +217,19 @@ func TestF12FileDescriptorsExhausted(t *testing.T) {
 	t.Cleanup(node.kill)
 	addr := node.await(t, `(?m)^listening on (\S+)$`)
 
-	// One peer is there before, on a slow link so that it stays.
+	// One peer is there before, and is being served, on a slow link so that it stays.
 	link := newProxy(t, addr)
 	link.rate.Store(1_000_000)
+	served, once := make(chan struct{}), new(sync.Once)
+	link.watch(func(int64) { once.Do(func() { close(served) }) })
 	early := start(t, "sync", "--datadir", filepath.Join(t.TempDir(), "early"), "--network", c.net.Name, "--peer", link.addr())
-	node.await(t, "peer joined")
+	select {
+	case <-served:
+	case <-early.ended:
+		t.Fatalf("the first peer has left:\n%s", tail(early.all.String()))
+	case <-time.After(patience):
+		t.Fatal("nobody is served")
+	}
 	var crowd []net.Conn
 	for range 100 {
 		conn, err := net.Dial("tcp", addr)

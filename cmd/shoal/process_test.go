@@ -83,8 +83,19 @@ type process struct {
 	ended  chan struct{} // closed when it has exited
 }
 
-// launch starts a command. Somebody must see to it that it ends.
+// environment is that of processes. Nodes keep to the peers that they are given, because
+// what goes around a proxy is not counted; and proof of work is left out, which is nine
+// tenths of what it takes to import a real chain. The stories about it ask for it.
+func environment() []string {
+	return append(os.Environ(), "SHOAL_DISCOVER=false", "SHOAL_SEALS=none")
+}
+
+// launch starts a command, in [environment] if it has none. Somebody must see to it that it
+// ends.
 func launch(cmd *exec.Cmd) (*process, error) {
+	if cmd.Env == nil {
+		cmd.Env = environment()
+	}
 	p := &process{cmd: cmd, all: newOutput(), ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = both{&p.stdout, p.all}, p.all
 	cmd.WaitDelay = patience
@@ -127,13 +138,10 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// start runs the command in the background until the end of the test at most. Nodes keep
-// to the peers that they are given: what goes around a proxy is not counted.
+// start runs the command in the background until the end of the test at most.
 func start(t testing.TB, args ...string) *process {
 	t.Helper()
-	cmd := exec.Command(program(t), args...)
-	cmd.Env = append(os.Environ(), "SHOAL_DISCOVER=false")
-	p, err := launch(cmd)
+	p, err := launch(exec.Command(program(t), args...))
 	if err != nil {
 		t.Fatal(err)
 	}
