@@ -23,7 +23,7 @@ export class Chart {
 		const last = this.points.at(-1),
 			top = Math.max(0, ...this.points.map(sum))
 		if (!last) return
-		const text = `${rate(sum(last))} now, ${rate(top)} at most`
+		const text = top > 0 ? `${rate(sum(last))} now, ${rate(top)} at most` : 'nothing has come lately'
 		set(document.getElementById('chart-now'), text)
 		set(document.getElementById('chart-from'), `${rough(this.span() * 2)} ago`)
 		this.picture.element.setAttribute('aria-label', `Bytes of blocks a second: ${text}`)

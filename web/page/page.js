@@ -1,7 +1,7 @@
 // The page: it listens to the node, hands what it hears to the pictures and tables, and
 // connects again when the node is gone.
 
-import { bytes, comma, left, make, percent, rough, set } from './format.js'
+import { bytes, comma, left, make, percent, rate, rough, set } from './format.js'
 import { Cells, keys } from './cells.js'
 import { Chart } from './chart.js'
 import { Events, showBans, Why } from './lists.js'
@@ -33,7 +33,7 @@ function showFigures({ status, traffic, peers: { connected } }) {
 		here = s ? s.here : status.head.number
 	figure('blocks', comma(here), '', s ? `of ${comma(s.all)}, ${percent(s.here, s.all)}` : `head ${status.head.hash.slice(0, 10)}…`)
 	if (s) {
-		figure('rate', comma(Math.round(s.blocks_per_second)), 'blk/s', `${(s.bytes_per_second / 1e6).toFixed(2)} MB/s`)
+		figure('rate', comma(Math.round(s.blocks_per_second)), 'blk/s', rate(s.bytes_per_second))
 		figure('left', left(s.eta_seconds), '', `linked up to ${comma(s.linked)}`)
 	} else {
 		figure('rate', '–', '', n.fetched ? `${comma(n.fetched)} blocks fetched` : 'nothing to fetch')
