@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shoalnet/shoal/api"
+	"github.com/shoalnet/shoal/node"
 )
 
 // defaultPort is that of the protocol.
@@ -18,12 +20,18 @@ const defaultPort = "30303"
 
 func newNode() *cobra.Command { return nodeCommand(nil) }
 
+// nodeOptions are the flags of a node, which makes blocks if it has a miner.
+type nodeOptions struct {
+	chainOptions
+	web    httpOptions
+	listen string
+	peers  []string
+	miner  *miner
+}
+
 // nodeCommand is a command that runs a node, with a miner if one is given.
 func nodeCommand(m *miner) *cobra.Command {
-	o := &chainOptions{}
-	web := &httpOptions{}
-	var listen string
-	var peers []string
+	o := &nodeOptions{miner: m}
 	cmd := &cobra.Command{
 		Use:   "node",
 		Short: "Serve the chain and keep it in sync until stopped",
@@ -52,92 +60,105 @@ service from AWS_ENDPOINT_URL and AWS_REGION, or s3://BUCKET/PREFIX?endpoint=URL
   shoal node --archive s3://era1/mainnet?endpoint=https://storage.example.org
   shoal node --http-addr :8545 --upload-limit 2MB --max-peers 30`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			ui, err := o.ui()
 			if err != nil {
 				return err
 			}
-			if peers, err = checkPeers(peers); err != nil {
+			if err := o.check(cmd); err != nil {
 				return err
 			}
-			if err := checkListen("--listen", listen); err != nil {
-				return err
-			}
-			if err := o.find.check(); err != nil {
-				return err
-			}
-			if err := o.links.check(cmd, &o.find, peers); err != nil {
-				return err
-			}
-			if err := web.check(); err != nil {
-				return err
-			}
-			cfg, depot, err := o.configure(cmd.Context(), ui, peers)
-			if err != nil {
-				return err
-			}
-			st, net := cfg.Store, cfg.Network
-			defer closeStore(st, &err)
-			if err := m.check(net); err != nil {
-				return err
-			}
-			if depot != nil {
-				opts, err := o.seals.importing(net)
-				if err != nil {
-					return err
-				}
-				if err := indexArchives(cmd.Context(), depot, st, opts, ui); err != nil {
-					return err
-				}
-			}
-			addrs, err := o.links.listeners(&cfg, listen)
-			if err != nil {
-				return err
-			}
-			if err := web.listen(); err != nil {
-				closeListeners(&cfg)
-				return err
-			}
-			to := os.Stdout
-			if o.json {
-				to = os.Stderr
-			}
-			w := newWatcher(ui)
-			defer w.stop()
-			w.up = func() {
-				if web.listener != nil {
-					fmt.Fprintf(to, "answering on http://%s\n", web.listener.Addr())
-				}
-				for _, a := range addrs {
-					fmt.Fprintln(to, "listening on", a)
-				}
-				ui.Info("node is up", "listen", strings.Join(addrs, " "), "network", net.Name, "number", st.Head().Number)
-				if cfg.Links.Key != nil {
-					ui.Info("encrypted links prove that this node has its key", "key", cfg.Links.Key.ID().String())
-				}
-			}
-			for _, l := range listenersOf(&cfg) {
-				defer o.find.mapPort(l.Addr(), ui.Logger)()
-			}
-			cfg.AwaitRoom = true
-			if err := runNode(cmd.Context(), cfg, w, o.dataDir, web, m); err != nil {
-				return err
-			}
-			h := api.HeadOf(st.Head())
-			ui.Info("node is down", "number", h.Number)
-			if o.json {
-				return o.result(map[string]any{"listen": addrs, "head": h}, nil)
-			}
-			return nil
+			return o.run(cmd.Context(), ui)
 		},
 	}
 	o.add(cmd)
 	o.find.addNAT(cmd)
 	o.links.addListen(cmd)
-	web.add(cmd)
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:"+defaultPort, "`address` to listen on; port 0 takes a free one")
-	addPeers(cmd, &peers)
+	o.web.add(cmd)
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:"+defaultPort, "`address` to listen on; port 0 takes a free one")
+	addPeers(cmd, &o.peers)
 	return cmd
+}
+
+// check refuses what is wrong with the flags by themselves.
+func (o *nodeOptions) check(cmd *cobra.Command) (err error) {
+	if o.peers, err = checkPeers(o.peers); err != nil {
+		return err
+	}
+	if err := checkListen("--listen", o.listen); err != nil {
+		return err
+	}
+	if err := o.find.check(); err != nil {
+		return err
+	}
+	if err := o.links.check(cmd, &o.find, o.peers); err != nil {
+		return err
+	}
+	return o.web.check()
+}
+
+// run opens what the node works on, reads the archives that it has not seen, listens, and
+// runs until it is stopped.
+func (o *nodeOptions) run(ctx context.Context, ui *ui) (err error) {
+	cfg, depot, err := o.configure(ctx, ui, o.peers)
+	if err != nil {
+		return err
+	}
+	defer closeStore(cfg.Store, &err)
+	if err := o.miner.check(cfg.Network); err != nil {
+		return err
+	}
+	if depot != nil {
+		opts, err := o.seals.importing(cfg.Network)
+		if err != nil {
+			return err
+		}
+		if err := indexArchives(ctx, depot, cfg.Store, opts, ui); err != nil {
+			return err
+		}
+	}
+	addrs, err := o.links.listeners(&cfg, o.listen)
+	if err != nil {
+		return err
+	}
+	if err := o.web.listen(); err != nil {
+		closeListeners(&cfg)
+		return err
+	}
+	for _, l := range listenersOf(&cfg) {
+		defer o.find.mapPort(l.Addr(), ui.Logger)()
+	}
+	w := newWatcher(ui)
+	defer w.stop()
+	w.up = func() { o.announce(&cfg, addrs, ui) }
+	cfg.AwaitRoom = true
+	if err := runNode(ctx, cfg, w, o.dataDir, &o.web, o.miner); err != nil {
+		return err
+	}
+	h := api.HeadOf(cfg.Store.Head())
+	ui.Info("node is down", "number", h.Number)
+	if !o.json {
+		return nil
+	}
+	return o.result(map[string]any{"listen": addrs, "head": h}, nil)
+}
+
+// announce says where the node can be reached, to programs that wait for it and to people.
+func (o *nodeOptions) announce(cfg *node.Config, addrs []string, ui *ui) {
+	to := os.Stdout
+	if o.json {
+		to = os.Stderr
+	}
+	if l := o.web.listener; l != nil {
+		fmt.Fprintf(to, "answering on http://%s\n", l.Addr())
+	}
+	for _, a := range addrs {
+		fmt.Fprintln(to, "listening on", a)
+	}
+	ui.Info("node is up", "listen", strings.Join(addrs, " "), "network", cfg.Network.Name, "number", cfg.Store.Head().Number)
+	if key := cfg.Links.Key; key != nil {
+		ui.Info("encrypted links prove that this node has its key", "key", key.ID().String())
+	}
 }
 
 // checkListen refuses what is no address to listen on.
