@@ -19,6 +19,7 @@ import (
 // speak of a block stand before it:
 //
 //	<!-- test: skip: REASON -->    it cannot be run here
+//	<!-- test: figures -->         each number in what is shown stands for any number
 //	<!-- test: until -->           its commands are repeated until they write what is shown
 //	<!-- test: file NAME -->       it is the content of a file, which is written
 //	<!-- test: from PATH -->       its lines are part of a file of the repository
@@ -36,7 +37,7 @@ type page struct {
 type block struct {
 	line    int    // of the page
 	kind    string // sh, console, go, text …
-	hint    string // what the comment before it says: skip, until, file or from
+	hint    string // what the comment before it says: skip, figures, until, file or from
 	arg     string // of the hint
 	text    []string
 	comment bool
@@ -70,9 +71,9 @@ func parsePage(path, text string) (p page, faults []string) {
 			p.needs = append(p.needs, strings.Fields(found[2])...)
 		case found != nil && found[1] == "run" && found[3] == "":
 			next, until = block{kind: "sh", comment: true}, "-->"
-		case found != nil && slices.Contains([]string{"skip", "until", "file", "from"}, found[1]) && found[3] != "":
+		case found != nil && slices.Contains([]string{"skip", "figures", "until", "file", "from"}, found[1]) && found[3] != "":
 			next.hint, next.arg = found[1], found[2]
-			if (found[2] == "") != (found[1] == "until") {
+			if (found[2] == "") != (found[1] == "until" || found[1] == "figures") {
 				fault(i+1, "%q needs a word more or less", line)
 			}
 		case found != nil:
@@ -115,7 +116,7 @@ func (b *block) commands() []command {
 	var shown []string // of the last command of a console
 	add := func() {
 		if b.kind == "console" && len(all) > 0 {
-			all[len(all)-1].shown = shownPattern(shown)
+			all[len(all)-1].shown = shownPattern(shown, b.hint == "figures")
 		}
 		shown = nil
 	}
@@ -139,8 +140,10 @@ func (b *block) commands() []command {
 	return all
 }
 
+var figure, gap = regexp.MustCompile(`[0-9][0-9.,]*`), regexp.MustCompile(` +`)
+
 // shownPattern makes a pattern of what a page shows.
-func shownPattern(lines []string) *regexp.Regexp {
+func shownPattern(lines []string, anyFigures bool) *regexp.Regexp {
 	var b strings.Builder
 	b.WriteString(`\A`)
 	for _, line := range lines {
@@ -150,7 +153,10 @@ func shownPattern(lines []string) *regexp.Regexp {
 		}
 		parts := strings.Split(strings.TrimRight(line, " "), "...")
 		for i := range parts {
-			parts[i] = regexp.QuoteMeta(parts[i])
+			if parts[i] = regexp.QuoteMeta(parts[i]); anyFigures {
+				parts[i] = strings.ReplaceAll(parts[i], `\.`, `.`)
+				parts[i] = gap.ReplaceAllString(figure.ReplaceAllString(parts[i], `[0-9.,]+`), ` +`)
+			}
 		}
 		b.WriteString(strings.Join(parts, `.*`) + ` *\n`)
 	}
@@ -279,6 +285,10 @@ func TestDocsParser(t *testing.T) {
 		if all[3].shown.MatchString(text) != match {
 			t.Errorf("%q: %v", text, !match)
 		}
+	}
+	figures := shownPattern([]string{"  1 of 8,191 in 0.16 s, 24.9 %  1.05"}, true)
+	if !figures.MatchString(" 10 of 8191 in 3.5 s, 4 %     0.9\n") || figures.MatchString(" 1 of 2 in 3 m, 4 %  5\n") {
+		t.Error("figures are not compared as figures")
 	}
 	if all[4].shown.MatchString("x\n") || !all[4].shown.MatchString("") {
 		t.Error("a command that shows nothing may write")
