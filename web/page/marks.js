@@ -4,21 +4,23 @@
 
 const hues = 8
 
-export function token(name) {
-	return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
-}
-
-// palette is read from the style sheet when the scheme changes.
+// palette is what was read from the style sheet and made of it, until the scheme changes.
 let palette = new Map()
 
 export function repaint() {
 	palette = new Map()
 }
 
+// token is a colour of the style sheet.
+export function token(name) {
+	const key = `--${name}`
+	if (!palette.has(key)) palette.set(key, getComputedStyle(document.documentElement).getPropertyValue(key).trim())
+	return palette.get(key)
+}
+
 // hue is the colour of a mark.
 export function hue(mark) {
-	if (!palette.has(mark)) palette.set(mark, token(isLetter(mark) ? `m${number(mark) % hues}` : 'before'))
-	return palette.get(mark)
+	return token(isLetter(mark) ? `m${number(mark) % hues}` : 'before')
 }
 
 const isLetter = (mark) => mark >= 'A' && mark <= 'X'
