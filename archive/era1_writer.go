@@ -28,7 +28,7 @@ func Era1Name(network string, epoch uint64, root common.Hash) string {
 // one block at a time. It is not safe for concurrent use.
 type Era1Writer struct {
 	dir, network string
-	out          *pending
+	out          *Draft
 	packed       bytes.Buffer // an entry, compressed
 	snap         *snappy.Writer
 	body         []byte // reused
@@ -46,7 +46,7 @@ func CreateEra1(dir, network string) (*Era1Writer, error) {
 	} else if !st.IsDir() {
 		return nil, fmt.Errorf("archive: %s is not a directory", dir)
 	}
-	out, err := createBeside(filepath.Join(dir, network+".era1"))
+	out, err := NewDraft(filepath.Join(dir, network+".era1"))
 	if err != nil {
 		return nil, fmt.Errorf("archive: creating an era1 file: %w", err)
 	}
@@ -112,8 +112,8 @@ func (w *Era1Writer) entry(typ uint16, payload []byte) {
 	var head [8]byte
 	binary.LittleEndian.PutUint16(head[0:], typ)
 	binary.LittleEndian.PutUint32(head[2:], uint32(len(payload)))
-	if _, w.err = w.out.buf.Write(head[:]); w.err == nil {
-		_, w.err = w.out.buf.Write(payload)
+	if _, w.err = w.out.Write(head[:]); w.err == nil {
+		_, w.err = w.out.Write(payload)
 	}
 	w.at += int64(len(head) + len(payload))
 }
@@ -142,7 +142,7 @@ func (w *Era1Writer) Commit() (Era1File, error) {
 		Path:  filepath.Join(w.dir, Era1Name(w.network, w.first/maxEra1Blocks, root)),
 		First: w.first, Blocks: uint64(len(w.starts)), Root: root, Bytes: w.at,
 	}
-	w.err = w.out.commit(f.Path)
+	w.err = w.out.Commit(f.Path)
 	if w.err != nil {
 		return Era1File{}, w.failed()
 	}
@@ -153,7 +153,7 @@ func (w *Era1Writer) Commit() (Era1File, error) {
 // Abort gives up and removes what has been written. After Commit or Abort it
 // does nothing.
 func (w *Era1Writer) Abort() error {
-	err := w.out.abort()
+	err := w.out.Abort()
 	w.err = errDone
 	if err != nil {
 		return fmt.Errorf("archive: removing the unfinished era1 file: %w", err)

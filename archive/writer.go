@@ -28,7 +28,7 @@ import (
 //	return w.Commit()
 type Writer struct {
 	path   string // the name to be
-	out    *pending
+	out    *Draft
 	zip    *gzip.Writer // into out; nil if plain
 	blocks uint64
 	bytes  int64
@@ -50,14 +50,14 @@ func Create(path string) (*Writer, error) {
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("archive: %s exists and is not a file that can be replaced", path)
 	}
-	out, err := createBeside(path)
+	out, err := NewDraft(path)
 	if err != nil {
 		return nil, fmt.Errorf("archive: creating %s: %w", path, err)
 	}
 	w := &Writer{path: path, out: out}
 	if zipped {
 		// The zero gzip header has neither name nor time in it.
-		w.zip = gzip.NewWriter(out.buf)
+		w.zip = gzip.NewWriter(out)
 	}
 	return w, nil
 }
@@ -77,7 +77,7 @@ func (w *Writer) Append(raw []byte) error {
 	case w.zip != nil:
 		_, w.err = w.zip.Write(raw)
 	default:
-		_, w.err = w.out.buf.Write(raw)
+		_, w.err = w.out.Write(raw)
 	}
 	if w.err != nil {
 		return w.fail("writing", w.err)
@@ -104,7 +104,7 @@ func (w *Writer) Commit() error {
 		return err
 	}
 	w.err = errDone
-	if err := w.out.commit(w.path); err != nil {
+	if err := w.out.Commit(w.path); err != nil {
 		return w.fail("writing", err)
 	}
 	return nil
@@ -113,7 +113,7 @@ func (w *Writer) Commit() error {
 // Abort gives up and removes what has been written. After Commit or Abort it
 // does nothing.
 func (w *Writer) Abort() error {
-	err := w.out.abort()
+	err := w.out.Abort()
 	w.err = errDone
 	if err != nil {
 		return w.fail("removing the unfinished", err)

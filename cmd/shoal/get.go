@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/shoalnet/shoal/archive"
 	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/swarm"
 )
@@ -132,25 +132,16 @@ func writeFile(ctx context.Context, files *swarm.Files, ref common.Hash, path st
 	if path == "" {
 		return io.Copy(os.Stdout, x)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	f, err := archive.NewDraft(path)
 	if err != nil {
 		return 0, err
 	}
-	defer func() {
-		f.Close()
-		os.Remove(f.Name()) // gone already if all went well
-	}()
+	defer f.Abort() // does nothing after Commit
 	b := newBar("writing "+path, decor.SizeB1024(0), ui)
 	n, err = io.Copy(f, &countingReader{x, func(done int64) { b.set(done, x.Size(), "") }, 0})
 	b.stop()
-	if err == nil {
-		err = f.Chmod(0o644)
+	if err != nil {
+		return n, err
 	}
-	if err == nil {
-		err = f.Close()
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	return n, err
+	return n, f.Commit(path)
 }
