@@ -301,7 +301,7 @@ func TestC2CrashInsideUpgrade(t *testing.T) {
 		}
 	}
 	t.Logf("%d crashes: %d before the upgrade, %d within or after it; the first step ran again %d times", old+refused, old, refused, again)
-	if old == 0 || refused == 0 || again <= old || again == old+refused {
+	if sparse == 1 && (old == 0 || refused == 0 || again <= old || again == old+refused) {
 		t.Error("the crashes are not those that were meant")
 	}
 }
