@@ -140,6 +140,9 @@ func TestShoalNamespace(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 
+	if v := ask[api.View](t, dir, "shoal_view"); len(v.Peers.Connected) != 2 || len(v.Notes) == 0 || v.Chain == nil || v.Summary == "" {
+		t.Errorf("%+v", v)
+	}
 	if w := ask[api.Why](t, dir, "shoal_why"); len(w.Peers) != 1 || w.Total[api.Transferring] != 1500*time.Millisecond {
 		t.Errorf("%+v", w)
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -27,6 +28,19 @@ func (a shoalAPI) Status() Status {
 
 // Why is shoal_why.
 func (a shoalAPI) Why() Why { return a.s.cfg.Tracker.Why() }
+
+// View is what somebody sees who looks at a node now: a snapshot, and what happened lately.
+type View struct {
+	Snapshot
+	Notes  []Note  `json:"notes"` // oldest first, as the points
+	Points []Point `json:"points"`
+}
+
+// View is shoal_view.
+func (a shoalAPI) View(ctx context.Context) View {
+	notes, points := a.s.Past(0, 0)
+	return View{a.s.Snapshot(ctx), notes, points}
+}
 
 // Peers is shoal_peers.
 func (a shoalAPI) Peers() Peers {

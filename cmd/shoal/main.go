@@ -97,7 +97,7 @@ Exit codes:
 	root.PersistentFlags().String(configFlag, "", "`file` with what flags say, see \"shoal config\"; or $SHOAL_CONFIG")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return configure(cmd) }
 	root.AddCommand(
-		newDemo(), newNode(), newMine(), newSync(), newImport(), newExport(), newVerify(), newStatus(), newPeers(),
+		newDemo(), newNode(), newMine(), newSync(), newImport(), newExport(), newVerify(), newStatus(), newTop(), newPeers(),
 		newKey(),
 		newPut(), newGet(), newPin(), newUnpin(), newLs(), newSim(), newConfig(), newVersion(),
 	)

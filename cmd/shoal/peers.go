@@ -61,14 +61,19 @@ func (o *options) peers(ctx context.Context) (p *api.Peers, err error) {
 	return &api.Peers{Connected: []api.Peer{}, Standings: append([]node.Standing{}, list...)}, nil
 }
 
-// printable is what a peer says of itself, as far as it may go to a terminal.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
+// visible is what somebody else says, without what would play with a terminal.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return '?'
 	}, s)
+}
+
+// printable is what a peer says of itself, as far as it may go to a terminal.
+func printable(s string) string {
+	s = visible(s)
 	if r := []rune(s); len(r) > maxName {
 		return string(r[:maxName]) + "…"
 	}
