@@ -97,10 +97,7 @@ func reasonOf(p *downloader.Progress, why pool.Why) Reason {
 	case pool.WhyTail:
 		return Tail
 	case pool.WhyChecking:
-		if p.Unwritten > 0 {
-			return Writing
-		}
-		return Verifying
+		return checking(p)
 	}
 	// Nothing more is wanted of it. Why not is a matter of the chain.
 	switch p.Phase {
@@ -111,7 +108,18 @@ func reasonOf(p *downloader.Progress, why pool.Why) Reason {
 	case downloader.Hashes:
 		return WaitingHashes
 	}
+	if p.Pool.InFlight == 0 {
+		return checking(p)
+	}
 	return Tail // all that is left is asked of others
+}
+
+// checking says what becomes of that which is here and not yet done with.
+func checking(p *downloader.Progress) Reason {
+	if p.Unwritten > 0 {
+		return Writing
+	}
+	return Verifying
 }
 
 // nowOf says what a peer is doing now.

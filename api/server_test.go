@@ -111,6 +111,7 @@ func TestShoalNamespace(t *testing.T) {
 	q.Useful, q.UsefulBytes, q.Rate, q.RoundTrip, q.InFlight = 3, 3000, 1e6, 20*time.Millisecond, 4
 	f.g.Peers = []downloader.PeerProgress{q}
 	f.run(1500*time.Millisecond, 1, 1000)
+	f.tracker.Event(downloader.Joined{Peer: q.Name, Claim: q.Claim})
 	dir, stop := serve(t, f.tracker, crowd{
 		{Name: q.Name, Client: "other", Since: since, Received: 6000, Sent: 100},
 		{Name: "192.0.2.8:1", Inbound: true, Since: since, Key: link.ID{0xab}},

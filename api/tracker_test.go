@@ -141,6 +141,7 @@ func TestETAIsHonest(t *testing.T) {
 // that have left, and none when nobody looked.
 func TestWhy(t *testing.T) {
 	f := newFilm(1_000_000)
+	f.g.Pool.InFlight = 1 // else what is left would be here, and being checked
 	f.peers(map[string]pool.Why{"a": pool.WhyTransferring, "b": pool.WhyLate})
 	f.run(10*time.Second, 100, 500)
 	f.peers(map[string]pool.Why{"a": pool.WhyCapped, "b": pool.WhyChecking, "c": pool.WhyNothingWanted})

@@ -34,6 +34,9 @@ type Peer interface {
 	TellHead(now Claim)
 	// Received returns how many bytes have come from the peer so far.
 	Received() uint64
+	// Answered returns how many of them were answers, or may be: of a message that is
+	// still arriving nobody knows. It falls when that turns out to be something else.
+	Answered() uint64
 	// Drop ends the connection because of what the peer did.
 	Drop(o *Offence)
 }

@@ -157,7 +157,7 @@ type peerState struct {
 	walk      hashAsk     // what it was asked for last in a walk
 	pace      float64     // hashes that it has brought in a second, 0 if that is not known
 	lateBytes uint64      // received when it was last late
-	seen      uint64      // received when a deadline was last looked at
+	seen      uint64      // answered when a deadline was last looked at: the most so far
 	mark      Mark        // in the ledger
 }
 
@@ -360,9 +360,9 @@ func (l *loop) expire() {
 	}
 	if at, ok := l.pool.NextDeadline(); ok && !at.After(l.now) {
 		for _, p := range l.order {
-			received := p.Received()
-			if l.pool.Alive(l.now, p.Peer, int64(received-p.seen)) {
-				p.seen = received
+			answered := p.Answered()
+			if l.pool.Alive(l.now, p.Peer, int64(answered-p.seen)) {
+				p.seen = answered
 			}
 		}
 	}

@@ -42,6 +42,7 @@ func (l *library) Announce([]byte)                              {}
 func (l *library) Told() common.Hash                            { return common.Hash{} }
 func (l *library) TellHead(downloader.Claim)                    {}
 func (l *library) Received() uint64                             { return 0 }
+func (l *library) Answered() uint64                             { return 0 }
 func (l *library) Drop(*downloader.Offence)                     {}
 func (l *library) GetContent(uint64, store.Kind, []common.Hash) {} // its claim says that it has blocks only
 

@@ -23,7 +23,7 @@ type headAsk struct {
 	head     common.Hash
 	at       time.Time
 	deadline time.Time
-	received uint64 // bytes from the peer when the deadline was set
+	answered uint64 // by the peer when the deadline was set, in bytes
 }
 
 // aim chooses the next chain when none is being fetched: of the peers that claim
@@ -65,7 +65,7 @@ func (l *loop) aim() error {
 		}
 		if p.ask.id == 0 || p.ask.head != p.claim.Head {
 			// Who changes its claim again and again has no more time than others.
-			ask := headAsk{at: l.now, deadline: l.now.Add(headTimeout), received: p.Received()}
+			ask := headAsk{at: l.now, deadline: l.now.Add(headTimeout), answered: p.Answered()}
 			if p.ask.id != 0 {
 				ask = p.ask
 			}
@@ -143,8 +143,8 @@ func (l *loop) overdueHeads() {
 			l.headsDue = earlier(l.headsDue, p.ask.deadline)
 			continue
 		}
-		if n := p.Received(); n != p.ask.received { // slow, but alive
-			p.ask.received, p.ask.deadline = n, l.now.Add(headTimeout)
+		if n := p.Answered(); n > p.ask.answered { // slow, but alive
+			p.ask.answered, p.ask.deadline = n, l.now.Add(headTimeout)
 			continue
 		}
 		l.emit(Abandoned{p.ask.head, "its head block did not come from " + p.String()})

@@ -285,6 +285,8 @@ func (a *actor) Received() uint64 {
 	return a.received
 }
 
+func (a *actor) Answered() uint64 { return a.Received() }
+
 func (a *actor) Drop(o *downloader.Offence) {
 	a.mu.Lock()
 	a.offence = o

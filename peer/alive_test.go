@@ -68,7 +68,7 @@ func TestTrickleIsAlive(t *testing.T) {
 		p.session.GetBlocks(1, toyHashes(1))
 		p.expect("GetBlocks 1")
 		frame := wire.AppendFrame(nil, wire.Blocks{RawList: toyBlock(1, 18_000)})
-		before := p.session.Received()
+		before, answered := p.session.Received(), p.session.Answered()
 		for len(frame) > 0 {
 			n := min(1000, len(frame))
 			p.sendRaw(frame[:n])
@@ -78,7 +78,25 @@ func TestTrickleIsAlive(t *testing.T) {
 		if got := p.session.Received() - before; got < 18_000 {
 			p.Errorf("received %d bytes", got)
 		}
+		if got := p.session.Answered() - answered; got < 18_000 {
+			p.Errorf("%d bytes were of answers", got)
+		}
 		p.expectHeard("answer 1: 1, closed")
+	})
+}
+
+// TestWhoOnlyAsksDoesNotAnswer: what turns out to be no answer is not counted as one.
+func TestWhoOnlyAsksDoesNotAnswer(t *testing.T) {
+	tell(t, func(p *other) {
+		p.greet()
+		before := p.session.Answered()
+		for range 10 {
+			p.send(wire.GetPeers{})
+			p.expect("Peers")
+		}
+		if got := p.session.Answered(); got != before {
+			p.Errorf("%d bytes were of answers", got-before)
+		}
 	})
 }
 

@@ -18,6 +18,11 @@ func (s *Session) read(ctx context.Context) error {
 		if err != nil {
 			return s.readError(err)
 		}
+		switch m.ID() {
+		case wire.IDBlocks, wire.IDBlockHashes, wire.IDContent:
+		default:
+			s.other.Add(uint64(wire.FrameSize(m)))
+		}
 		if err := s.receive(ctx, m); err != nil {
 			return err
 		}

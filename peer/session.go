@@ -35,8 +35,9 @@ type Session struct {
 	// What moves is alive. Both are times since born, which clocks that are set
 	// do not change.
 	born    time.Time
-	waiting atomic.Int64 // since when the reader waits for bytes; negative while it does not
-	moved   atomic.Int64 // when a write was over that had to wait for the other side, or for the throttle
+	waiting atomic.Int64  // since when the reader waits for bytes; negative while it does not
+	other   atomic.Uint64 // bytes of whole messages that were no answers
+	moved   atomic.Int64  // when a write was over that had to wait for the other side, or for the throttle
 
 	wake chan struct{} // one slot; filled when there is something to write
 
@@ -162,6 +163,15 @@ func (s *Session) Since() time.Time { return s.born }
 // Received returns how many bytes have come in. It moves while a big answer is
 // arriving.
 func (s *Session) Received() uint64 { return s.in.Bytes() }
+
+// Answered returns how many of them are of answers, or may be: of a message that is still
+// arriving nobody knows. It falls when that turns out to be something else, so who only
+// asks does not seem to be about to answer.
+func (s *Session) Answered() uint64 {
+	other := s.other.Load() // first: what it counts is in the other counter already
+	all := s.in.Bytes()
+	return all - min(other, all) // other messages count as we would write them
+}
 
 // Sent returns how many bytes have gone out.
 func (s *Session) Sent() uint64 { return s.out.Bytes() }

@@ -104,7 +104,6 @@ func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Ti
 		}
 		maxKeys, maxBytes := to.requestSize(&p.cfg, r.class)
 		maxKeys = min(maxKeys, (from.keys+1)/2)
-		maxBytes = min(maxBytes, int64(p.tokens))
 		for k, key := range slices.Backward(r.keys) {
 			i := p.slotOf(r, k)
 			if i == 0 || p.keys.slot(i).state != inFlight {
@@ -119,7 +118,7 @@ func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Ti
 			}
 			size := p.sizeOf(p.keys.slot(i))
 			sooner := max(to.finishOf(now, m.bytes+size, 0).Sub(now), p.capTime(m.bytes+size))
-			if len(m.keys) == maxKeys || m.bytes+size > maxBytes ||
+			if len(m.keys) == maxKeys || m.bytes+size > int64(p.tokens) || len(m.keys) > 0 && m.bytes+size > maxBytes ||
 				float64(sooner) > hedgeGain*float64(left) || left-sooner < hedgeMin {
 				m.unfit = false
 				return m

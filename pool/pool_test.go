@@ -401,6 +401,31 @@ func TestARateThatFallsExcusesNothing(t *testing.T) {
 	t.Error("a peer at a twelfth of its rate keeps its work")
 }
 
+// TestASlowPeerTakesOverWhatIsBigForIt: what somebody holds who does not answer and is not
+// late either moves to an idle peer, also if that one brings less than a key in the time
+// that a request should take.
+func TestASlowPeerTakesOverWhatIsBigForIt(t *testing.T) {
+	s := newScript(t, pool.Config{}, "slow", "holds")
+	s.want(0, 20)
+	for began := s.now; s.pool.Len() > 0; {
+		s.reserve()
+		s.wait(time.Second) // a key
+		if r := s.open["slow"]; len(r) > 0 && len(r[0].Keys) == 1 {
+			s.answerAll("slow")
+		} else if len(r) > 0 {
+			s.answer("slow", r[0].Keys[:1]...)
+		}
+		s.pool.Alive(s.now, "holds", 4096)
+		s.pool.Expire(s.now)
+		if s.now.Sub(began) > 2*time.Minute {
+			t.Fatalf("%d keys are left after two minutes: %+v", s.pool.Len(), s.pool.Stats())
+		}
+	}
+	if s.pool.Stats().Hedged == 0 {
+		t.Error("nothing moved")
+	}
+}
+
 // TestASilentPeerIsSuspectedAtTheEnd: when little is left and somebody has nothing to
 // do, a peer that has fallen silent loses its work before its deadline, whatever the
 // budget for duplicates allows; but not if nobody else has answered since.
