@@ -111,7 +111,7 @@ func TestScenariosEnd(t *testing.T) {
 				t.Skip("the same code at length: not with the race detector")
 			}
 			if raced && tt.scenario == "churn1000" {
-				tt.blocks = 30_000
+				tt.blocks = 60_000
 			}
 			s := load(t, tt.scenario, tt.blocks)
 			if tt.scenario == "huge" { // a tenth of everything
