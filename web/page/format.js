@@ -44,6 +44,9 @@ export function milliseconds(s) {
 	return s > 0 ? `${s < 0.0095 ? (s * 1000).toFixed(1) : Math.round(s * 1000)} ms` : '–'
 }
 
+// utc is an instant as the log and the evidence write it.
+export const utc = (at) => new Date(at).toISOString().slice(0, 19).replace('T', ' ')
+
 export const clock = (at) => new Date(at).toLocaleTimeString('en-GB')
 
 // set changes the text of an element, and only if it is another one.

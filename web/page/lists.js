@@ -1,6 +1,6 @@
 // Where the time goes, what happened, and who is blamed for what.
 
-import { clock, make, percent, rough, set } from './format.js'
+import { clock, make, percent, rough, set, utc } from './format.js'
 
 const recent = 30_000 // milliseconds
 
@@ -89,7 +89,7 @@ export function showBans(at, standings) {
 			const left = s.until ? (Date.parse(s.until) - Date.parse(at)) / 1000 : 0
 			const until =
 				left > 0
-					? make('span', { class: 'until', text: ` banned until ${new Date(s.until).toLocaleString('en-GB')} (${rough(left)})` })
+					? make('span', { class: 'until', text: ` banned until ${utc(s.until)} UTC (${rough(left)})` })
 					: make('span', { text: ' under suspicion' })
 			return make(
 				'li',
