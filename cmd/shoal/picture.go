@@ -30,15 +30,6 @@ var orders = []struct {
 	{"n", "name", func(a, b api.Peer) int { return 0 }},
 }
 
-func isOrder(by order) bool {
-	for _, o := range orders {
-		if o.key == by {
-			return true
-		}
-	}
-	return false
-}
-
 const (
 	// pictureEvents is how many of the latest events a picture has if there is room for them
 	// and for the peers, and leastPeers how many peers there must be room for before.
@@ -67,15 +58,13 @@ func picture(v *api.View, width, height int, by order) string {
 	figure := fmt.Sprintf("%.1f MB/s ", rate/1e6)
 	lines = append(lines, figure+sparkline(v.Points, width-len(figure)), "time: "+spentLine(&v.Why), "")
 
-	room := len(v.Peers.Connected)
-	notes := v.Notes
+	room, events := len(v.Peers.Connected), min(len(v.Notes), pictureEvents)
 	if height > 0 {
 		room = height - len(lines) - 3 // the heads of both tables, and the foot
-		notes = notes[len(notes)-min(len(notes), pictureEvents, max(room-leastPeers, 0)):]
-		room -= len(notes)
-	} else {
-		notes = notes[len(notes)-min(len(notes), pictureEvents):]
+		events = min(events, max(room-leastPeers, 0))
+		room -= events
 	}
+	notes := v.Notes[len(v.Notes)-events:]
 	lines = append(lines, peerTable(v.Peers.Connected, width, room, by)...)
 	if len(notes) > 0 {
 		lines = append(lines, "events")
@@ -125,15 +114,17 @@ func sparkline(points []api.Point, width int) string {
 	levels := []rune("▁▂▃▄▅▆▇█")
 	points = points[max(0, len(points)-max(width, 0)):]
 	sums := make([]float64, len(points))
+	most := 0.0
 	for i, p := range points {
 		for _, rate := range p.By {
 			sums[i] += rate
 		}
+		most = max(most, sums[i])
 	}
 	var out strings.Builder
 	for _, s := range sums {
 		level := 0
-		if most := slices.Max(sums); most > 0 {
+		if most > 0 {
 			level = int(s / most * float64(len(levels)-1))
 		}
 		out.WriteRune(levels[level])

@@ -113,11 +113,14 @@ func (t *top) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		return t, t.look()
 	case tea.KeyPressMsg:
-		switch key := m.String(); {
-		case key == "q" || key == "ctrl+c":
+		key := m.String()
+		if key == "q" || key == "ctrl+c" {
 			return t, tea.Quit
-		case isOrder(order(key)):
-			t.by = order(key)
+		}
+		for _, o := range orders {
+			if o.key == order(key) {
+				t.by = o.key
+			}
 		}
 	}
 	return t, nil
