@@ -316,6 +316,45 @@ func TestC4PowerLoss(t *testing.T) {
 	}
 }
 
+// TestC1CutOffWhileMade: whatever is left of a store whose making was cut off is a store,
+// or none yet for who cannot say of which chain; and it can be made to its end.
+func TestC1CutOffWhileMade(t *testing.T) {
+	points := recordCrashes(vfs.NewCrashableMem(), newAcked(), func(fs vfs.FS) {
+		if err := openTest(t, "data", Options{FS: fs}).Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	named, whole := 0, 0
+	for _, p := range points {
+		opts := Options{FS: p.fs, MustExist: true}
+		switch s, err := Open("data", opts); {
+		case err == nil:
+			whole++
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		case !errors.Is(err, ErrNotExist):
+			t.Errorf("%s: %v, want ErrNotExist", p.what, err)
+		default:
+			opts.peek = true
+			if s, err := Open("data", opts); err == nil {
+				named++ // it says of which network it is, and has no block
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		s := openTest(t, "data", Options{FS: p.fs})
+		checkConsistent(t, s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if named == 0 || whole == 0 {
+		t.Errorf("of %d moments none is between the name and the first block (%d), or none after it (%d)", len(points), named, whole)
+	}
+}
+
 // TestC2CrashInsideRecovery: the power goes again while the store is being opened.
 func TestC2CrashInsideRecovery(t *testing.T) {
 	again := 0

@@ -32,7 +32,8 @@ var (
 	ErrFormat = errors.New("store: data directory has a newer format")
 	// ErrOldFormat: Options.KeepFormat is set and the directory has to be upgraded.
 	ErrOldFormat = errors.New("store: data directory has an older format")
-	// ErrNotExist: Options.MustExist is set and there is no store.
+	// ErrNotExist: there is no store, or only the beginning of one, and the options do not
+	// say what to make: Options.MustExist is set, or Options.Genesis is not.
 	ErrNotExist = errors.New("store: no store in this directory")
 )
 

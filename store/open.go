@@ -204,7 +204,7 @@ func (s *Store) identify(opts *Options) (format uint32, err error) {
 	if errors.Is(err, ErrNotFound) {
 		s.network, s.genesis = opts.Network, opts.Genesis.Hash
 		if s.genesis == (common.Hash{}) && !opts.MustExist {
-			return 0, errors.New("store: a new data directory needs a genesis block")
+			return 0, fmt.Errorf("%w: %s; to make it, its genesis block is needed", ErrNotExist, s.dir)
 		}
 		return 0, nil
 	}
@@ -254,7 +254,7 @@ func (s *Store) ensureGenesis(g *Genesis) error {
 		return err
 	}
 	if g.Hash == (common.Hash{}) {
-		return fmt.Errorf("store: the genesis block is missing in %s; open it once with the network named", s.dir)
+		return fmt.Errorf("%w: %s was cut off while it was made, or has lost its genesis block; open it once with the network named", ErrNotExist, s.dir)
 	}
 	if g.Number != 0 {
 		return fmt.Errorf("store: genesis block has number %d", g.Number)
