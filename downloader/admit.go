@@ -101,8 +101,7 @@ func (l *loop) probeBatch(from uint64, hashes []common.Hash) {
 			continue // nothing to be fetched; the linker looks at it
 		}
 		p.admission.probes[h] = true
-		l.places[h] = place{i, hashes[n+1]}
-		l.pool.Want(blocks, h, -1, 0)
+		l.hurry(h, place{i, hashes[n+1]})
 	}
 }
 

@@ -33,6 +33,29 @@ func TestSyncFromFourPeers(t *testing.T) {
 	})
 }
 
+// TestAProbeIsFetchedOnce: the blocks that probe a list of hashes come long before their
+// turn, so they are here already when it comes. There are two ways to be asked for early:
+// as a sample of the list, and as its last one when nobody knows how it goes on.
+func TestAProbeIsFetchedOnce(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 4500)
+	stuck := c.Blocks[1500].Hash // of which nobody knows the parent
+	tune := func(cfg *downloader.Config) { cfg.Window = 256 }
+	inBubbleWith(t, tune, func(t *testing.T, w *world) {
+		p := w.join(&actor{name: "a", chain: c, delay: 10 * ms, rate: 1e6, ancestry: func(start common.Hash, answer []common.Hash) []common.Hash {
+			if start == stuck {
+				return nil
+			}
+			if i := slices.Index(answer, stuck); i >= 0 {
+				return answer[:i+1]
+			}
+			return answer
+		}})
+		w.settled(c)
+		w.once()
+		w.honest(p)
+	})
+}
+
 func TestSyncFromServersOf2014(t *testing.T) {
 	c := testbed.Grow(t, nil, 0, 1, 0, 300)
 	inBubble(t, func(t *testing.T, w *world) {

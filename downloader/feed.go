@@ -89,7 +89,10 @@ func (l *loop) feedRun(from, to uint64) (bool, error) {
 		return common.Hash{} // the end of the plan: no word about its parent
 	}
 	held := make([]bool, to-lo)
-	for i := lo; i < to && !(p.blank && i > 0); i++ {
+	for i := lo; i < to; i++ {
+		if p.blank && i > 0 && !p.early[at(i)] {
+			continue
+		}
 		if held[i-lo], err = l.store.Has(at(i)); err != nil {
 			return false, err
 		}
@@ -118,6 +121,13 @@ func (l *loop) feedRun(from, to uint64) (bool, error) {
 		l.pool.Want(blocks, at(i), p.rank, 0)
 	}
 	return true, nil
+}
+
+// hurry has a block of the plan fetched before all others.
+func (l *loop) hurry(h common.Hash, at place) {
+	l.plan.early[h] = true
+	l.places[h] = at
+	l.pool.Want(blocks, h, -1, 0)
 }
 
 // confirm checks that a stored block of the plan has the parent that the plan

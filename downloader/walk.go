@@ -43,6 +43,10 @@ type plan struct {
 	searched   uint64 // so many of them have been
 	unproven   bool   // nothing has come of it, nor of what its source claimed before
 	blank      bool   // but for the head, nothing of it was stored when it was taken up
+
+	// What was wanted before its turn, and so may be stored when that comes although the
+	// plan is blank. Each entry but those of probes costs a peer a block.
+	early map[common.Hash]bool
 }
 
 // hashAsk is a request for hashes that has not been answered.
@@ -118,7 +122,10 @@ func (l *loop) openPlan(source *peerState) error {
 	if !ok {
 		return nil
 	}
-	l.plan = &plan{Plan: sp, source: source, old: sp.Len, moved: l.now, solo: source != nil && l.suspect[sp.Head]}
+	l.plan = &plan{
+		Plan: sp, source: source, old: sp.Len, moved: l.now, solo: source != nil && l.suspect[sp.Head],
+		early: make(map[common.Hash]bool),
+	}
 	l.plan.alarm = l.suspect[sp.Head]
 	l.plan.unproven = source != nil && source.unproven
 	l.ledger.span(max(sp.Number, l.store.Head().Number))
@@ -331,8 +338,7 @@ func (l *loop) probe() error {
 			return err
 		}
 		p.probing = true
-		l.places[p.last] = place{index: p.Len - 1}
-		l.pool.Want(blocks, p.last, -1, 0)
+		l.hurry(p.last, place{index: p.Len - 1})
 		return nil
 	}
 	b, err := l.cfg.Network.ParseBlockAs(p.last, raw)
