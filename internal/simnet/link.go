@@ -1,15 +1,10 @@
 package simnet
 
-import "time"
-
 // link is the client's own, which all answers pass one after the other, in the order in
 // which they come.
 type link struct {
-	rate  float64   // bytes a second, 0 for no limit
-	queue []transit // what is to pass it; the first one is passing
-	left  float64   // bytes of that one, at the time since
-	since time.Duration
-	gen   uint32 // of the event that says that it has passed
+	transfer           // of the first one in the queue; its rate is 0 for no limit
+	queue    []transit // what is to pass it
 }
 
 // transit is an answer on a connection.
@@ -26,15 +21,14 @@ func (l *link) busy() bool { return len(l.queue) > 0 }
 func (w *world) enter(p *peer, m *message) {
 	w.link.queue = append(w.link.queue, transit{p, p.conn, m})
 	if len(w.link.queue) == 1 {
-		w.link.left, w.link.since = float64(m.bytes), w.now
+		w.link.begin(w.now, m.bytes)
 		w.planPassed()
 	}
 }
 
 func (w *world) planPassed() {
-	l := &w.link
-	l.gen++
-	w.plan(l.since+time.Duration(l.left/l.rate*float64(time.Second)), answerPassed, nil, l.gen, nil)
+	w.link.gen++
+	w.plan(w.link.end(), answerPassed, nil, w.link.gen, nil)
 }
 
 // passed takes from the link what has passed it.
@@ -46,19 +40,14 @@ func (w *world) passed() transit {
 		return t
 	}
 	l.queue = l.queue[1:]
-	l.left, l.since = float64(l.queue[0].msg.bytes), w.now
+	l.begin(w.now, l.queue[0].msg.bytes)
 	w.planPassed()
 	return t
 }
 
 // setLink changes the rate of the link, in the middle of an answer too.
 func (w *world) setLink(rate float64) {
-	l := &w.link
-	if l.busy() {
-		l.left = max(0, l.left-l.rate*(w.now-l.since).Seconds())
-		l.since = w.now
-	}
-	if l.rate = rate; l.busy() {
+	if w.link.setRate(w.now, rate); w.link.busy() {
 		w.planPassed()
 	}
 }

@@ -13,8 +13,7 @@ type peer struct {
 	rand  *rand.Rand // for what happens to it
 	noise *rand.Rand // for what it answers; policies draw differently from it
 
-	full  float64       // bytes a second
-	rate  float64       // at present
+	full  float64       // bytes a second, before any fault
 	delay time.Duration // one way
 	think time.Duration
 
@@ -23,10 +22,8 @@ type peer struct {
 	conn    uint32 // counts connections; events of an earlier one are void
 
 	queue    []*message
-	serving  *message // nil if the link is idle
-	transfer uint32   // counts transfers and changes of rate
-	begins   time.Duration
-	left     float64       // bytes of serving that begins had to go
+	serving  *message      // nil if the link is idle
+	transfer               // of serving
 	comes    time.Duration // when the last answer is at the client; none overtakes it
 	received int64         // bytes of answers that are there
 	open     int           // requests under way, and answers
@@ -54,7 +51,7 @@ func (p *peer) holds(block int) bool {
 func (p *peer) arrived(now time.Duration) int64 {
 	n := p.received
 	if p.serving != nil && !p.stalled {
-		sent := float64(p.serving.bytes) - p.left + p.rate*(now-p.delay-p.begins).Seconds()
+		sent := float64(p.serving.bytes) - p.left + p.gone(now-p.delay)
 		n += int64(min(max(sent, 0), float64(p.serving.bytes)))
 	}
 	return n

@@ -15,7 +15,7 @@ func newWorld(s *Scenario, o Options) (*world, error) {
 		rand:     rand.New(rand.NewPCG(o.Seed, 0)),
 		clock:    o.Clock,
 		state:    make([]blockState, s.Blocks),
-		link:     link{rate: s.LinkMbit * mbit},
+		link:     link{transfer: transfer{rate: s.LinkMbit * mbit}},
 		account:  account{trace: fnv.New64a()},
 	}
 	var err error

@@ -143,7 +143,7 @@ func (w *world) happens(e event) bool {
 			}
 		}
 	case answerSent:
-		if p.transfer == e.gen {
+		if p.gen == e.gen {
 			w.sent(p)
 		}
 	case answerComes:
@@ -176,7 +176,7 @@ func (w *world) happens(e event) bool {
 			return true
 		}
 	case peerStalls:
-		w.capacityChanges(p, func() { p.stalled = true; p.transfer++ })
+		w.capacityChanges(p, func() { p.stalled = true; p.gen++ })
 	case peerSlows:
 		w.capacityChanges(p, func() { w.setRate(p, p.full*p.SlowTo) })
 	case linkChanges:
@@ -205,7 +205,7 @@ func (w *world) joins(p *peer) {
 // leaves ends a connection, and plans the next one if the peer comes back.
 func (w *world) leaves(p *peer) {
 	w.capacityChanges(p, func() { p.on = false })
-	p.transfer++
+	p.gen++
 	p.queue, p.serving, p.open = nil, nil, 0
 	w.timed(func() { w.policy.Leave(w.now, int(p.id)) })
 	if w.walk.waiting && w.walk.peer == p {
@@ -257,29 +257,24 @@ func (w *world) serve(p *peer) {
 		return
 	}
 	p.serving, p.queue = p.queue[0], p.queue[1:]
-	p.begins = w.now
+	at := w.now
 	if p.serving.hashes == 0 {
-		p.begins += p.think
+		at += p.think
 	}
-	p.left = float64(p.serving.bytes)
+	p.begin(at, p.serving.bytes)
 	w.planSent(p)
 }
 
 func (w *world) planSent(p *peer) {
-	p.transfer++
+	p.gen++
 	if !p.stalled {
-		w.plan(max(w.now, p.begins)+time.Duration(p.left/p.rate*float64(time.Second)), answerSent, p, p.transfer, nil)
+		w.plan(p.end(), answerSent, p, p.gen, nil)
 	}
 }
 
 // setRate changes the rate of a peer, in the middle of a transfer too.
 func (w *world) setRate(p *peer, rate float64) {
-	if p.serving != nil && w.now > p.begins {
-		p.left = max(0, p.left-p.rate*(w.now-p.begins).Seconds())
-		p.begins = w.now
-	}
-	p.rate = rate
-	if p.serving != nil {
+	if p.setRate(w.now, rate); p.serving != nil {
 		w.planSent(p)
 	}
 }
