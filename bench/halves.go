@@ -12,7 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/shoalnet/shoal/bench/fetch"
 	"github.com/shoalnet/shoal/bench/link"
 	"github.com/shoalnet/shoal/bench/serve"
 	"github.com/shoalnet/shoal/swarm"
@@ -69,11 +68,7 @@ func (l *lab) buildHalves(ctx context.Context, sp *spec) (_ *site, ref string, e
 	if err != nil {
 		return nil, "", err
 	}
-	var rates []float64
-	for _, p := range sp.Peers {
-		rates = append(rates, p.mbit*1e6)
-	}
-	if s.net, err = link.New(ctx, rates); err != nil {
+	if s.net, err = link.New(ctx, sp.rates()); err != nil {
 		return nil, "", err
 	}
 	cfg := serve.Config{File: s.data.File}
@@ -93,12 +88,7 @@ func (l *lab) buildHalves(ctx context.Context, sp *spec) (_ *site, ref string, e
 	for i, r := range cfg.Roles {
 		s.addrs[r.Kind] = append(s.addrs[r.Kind], s.servers.Addrs[i])
 	}
-	blast, err := s.fetch(ctx, fetch.Config{Kind: fetch.Blast, Addrs: s.addrs[serve.Raw], Time: calibrationTime})
-	if err != nil {
-		return nil, "", fmt.Errorf("calibrating the links: %w", err)
-	}
-	s.goodput = blast.Rates
-	return s, fmt.Sprintf("%x", root), nil
+	return s, fmt.Sprintf("%x", root), s.calibrate(ctx)
 }
 
 // digest writes the digests of the pieces of the file, by which bitswap knows them.

@@ -139,11 +139,7 @@ func (l *lab) build(ctx context.Context, sp *spec) (_ *site, err error) {
 			return nil, fmt.Errorf("sharing the blocks: %w", err)
 		}
 	}
-	var rates []float64
-	for _, p := range sp.Peers {
-		rates = append(rates, p.mbit*1e6)
-	}
-	if s.net, err = link.New(ctx, rates); err != nil {
+	if s.net, err = link.New(ctx, sp.rates()); err != nil {
 		return nil, err
 	}
 	cfg := serve.Config{Store: s.data.Store, Head: s.data.Head, File: s.data.File, Torrent: s.data.Torrent}
@@ -166,12 +162,21 @@ func (l *lab) build(ctx context.Context, sp *spec) (_ *site, err error) {
 	for i, r := range cfg.Roles[:last] {
 		s.addrs[r.Kind] = append(s.addrs[r.Kind], s.servers.Addrs[i])
 	}
-	r, err := s.fetch(ctx, fetch.Config{Kind: fetch.Blast, Addrs: s.addrs[serve.Raw], Time: calibrationTime})
+	return s, s.calibrate(ctx)
+}
+
+// calibrate measures what the links carry.
+func (s *site) calibrate(ctx context.Context) error {
+	cfg := fetch.Config{Kind: fetch.Blast, Addrs: s.addrs[serve.Raw], Time: calibrationTime}
+	for _, rate := range s.rates() {
+		cfg.Windows = append(cfg.Windows, link.Window(rate))
+	}
+	r, err := s.fetch(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("calibrating the links: %w", err)
+		return fmt.Errorf("calibrating the links: %w", err)
 	}
 	s.goodput = r.Rates
-	return s, nil
+	return nil
 }
 
 // role is a peer of the site as a server of some kind.

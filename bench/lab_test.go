@@ -79,7 +79,7 @@ func TestClients(t *testing.T) {
 		{serve.Torrent, fetch.Config{Kind: fetch.Torrent, Torrent: d.Torrent}, "blocks"},
 		{serve.Raw, fetch.Config{Kind: fetch.Raw, Shares: []float64{0.3, 0.7}}, "raw"},
 		{serve.Shoal, fetch.Config{Kind: fetch.Sequential, Head: d.Head.Hash, Request: 100_000}, ""},
-		{serve.Raw, fetch.Config{Kind: fetch.Blast, Time: 100 * time.Millisecond}, ""},
+		{serve.Raw, fetch.Config{Kind: fetch.Blast, Time: 100 * time.Millisecond, Windows: []int{64 << 10, 64 << 10}}, ""},
 	} {
 		t.Run(string(c.cfg.Kind), func(t *testing.T) {
 			if err := p.Begin(); err != nil {

@@ -69,6 +69,14 @@ func draw(name string, seed uint64, seconds float64) (*spec, error) {
 	return sp, nil
 }
 
+// rates are those of the links, in bits a second.
+func (sp *spec) rates() (rates []float64) {
+	for _, p := range sp.Peers {
+		rates = append(rates, p.mbit*1e6)
+	}
+	return rates
+}
+
 // leastShare is a fault at the very beginning: 0 means that there is none.
 const leastShare = 1e-6
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // The token bucket of a link. It holds what the link sends in 4 ms, and at least 32
@@ -19,8 +20,12 @@ import (
 const (
 	leastBurst = 32 << 10
 	burstShare = 250
-	latency    = "100ms"
+	latency    = 100 * time.Millisecond
 )
+
+// Window is how many bytes may be on their way over a link, whose rate is in bits a
+// second, so that it is never idle and its queue never full: half of what that holds.
+func Window(rate float64) int { return int(rate / 8 * latency.Seconds() / 2) }
 
 // Net is a set of links, each from a peer to the client.
 type Net struct {
@@ -69,7 +74,7 @@ func New(ctx context.Context, rates []float64) (*Net, error) {
 		ip.Reset()
 		tc.Reset()
 		fmt.Fprintf(&ip, "link set lo up\naddr add %s/16 dev eth0\nlink set eth0 up\n", p.Host)
-		fmt.Fprintf(&tc, "qdisc add dev eth0 root tbf rate %.0f burst %d latency %s\n",
+		fmt.Fprintf(&tc, "qdisc add dev eth0 root tbf rate %.0f burst %d latency %v\n",
 			rates[i], max(leastBurst, int(rates[i]/8/burstShare)), latency)
 		if err := run(ctx, ip.String(), "ip", "-n", p.Namespace, "-batch", "-"); err != nil {
 			return nil, errors.Join(err, n.Close())
