@@ -166,7 +166,7 @@ func checkValue(f *pflag.Flag) (err error) {
 	case "quota":
 		_, err = (&quotaOption{text}).bytes()
 	case "tls-allow":
-		err = checkAllow(f.Value.(pflag.SliceValue).GetSlice())
+		_, err = parseKeys(flag, f.Value.(pflag.SliceValue).GetSlice())
 	case "tls-listen":
 		err = checkListen(flag, text)
 	case "seals":

@@ -49,9 +49,10 @@ prove that they have the key that the other one expects.`,
 // linkOptions are the flags about encrypted links. The zero value dials them, if peers have
 // keys.
 type linkOptions struct {
-	only   bool
-	listen string
-	allow  []string
+	only    bool
+	listen  string
+	allow   []string
+	allowed []link.ID // what check has read of allow
 }
 
 func (o *linkOptions) add(cmd *cobra.Command) {
@@ -68,7 +69,7 @@ func (o *linkOptions) addListen(cmd *cobra.Command) {
 }
 
 // check refuses what cannot be meant together with the other flags of a command.
-func (o *linkOptions) check(cmd *cobra.Command, find *discoverOptions, peers []string) error {
+func (o *linkOptions) check(cmd *cobra.Command, find *discoverOptions, peers []string) (err error) {
 	if o.only {
 		if i := slices.IndexFunc(peers, func(p string) bool { return !hasKey(p) }); i >= 0 {
 			return usage("--tls-only: --peer %s has no key: want tls://host:port#KEY", peers[i])
@@ -81,7 +82,7 @@ func (o *linkOptions) check(cmd *cobra.Command, find *discoverOptions, peers []s
 		}
 		find.discover = false
 	}
-	if err := checkAllow(o.allow); err != nil {
+	if o.allowed, err = parseKeys("--tls-allow", o.allow); err != nil {
 		return err
 	}
 	switch known := len(o.allow) > 0 || slices.ContainsFunc(peers, hasKey); {
@@ -95,27 +96,22 @@ func (o *linkOptions) check(cmd *cobra.Command, find *discoverOptions, peers []s
 	return nil
 }
 
-// checkAllow refuses what is no key.
-func checkAllow(keys []string) error {
-	for _, k := range keys {
-		if _, err := link.ParseID(k); err != nil {
-			return usage("--tls-allow: %w", err)
+// parseKeys reads keys of nodes.
+func parseKeys(flag string, texts []string) (keys []link.ID, err error) {
+	for _, t := range texts {
+		id, err := link.ParseID(t)
+		if err != nil {
+			return nil, usage("%s: %w", flag, err)
 		}
+		keys = append(keys, id)
 	}
-	return nil
+	return keys, nil
 }
 
-// configure turns the flags into what a node needs, whose peers are named already. The key
-// of the data directory is made if it is needed and there is none.
+// configure turns the flags, which have been checked, into what a node needs, whose peers
+// are named already. The key of the data directory is made if it is needed and there is none.
 func (o *linkOptions) configure(cfg *node.Config, dataDir string) (err error) {
-	cfg.Links.Only = o.only
-	for _, k := range o.allow {
-		id, err := link.ParseID(k)
-		if err != nil {
-			return err
-		}
-		cfg.Links.Allow = append(cfg.Links.Allow, id)
-	}
+	cfg.Links.Only, cfg.Links.Allow = o.only, o.allowed
 	if !o.only && o.listen == "" && !slices.ContainsFunc(cfg.Peers, hasKey) {
 		return nil
 	}
