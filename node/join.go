@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"net"
 
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/peer"
+	"github.com/shoalnet/shoal/store"
 	"github.com/shoalnet/shoal/wire"
 )
 
@@ -72,4 +74,19 @@ func (r remote) Drop(o *downloader.Offence) {
 		reason = wire.ReasonBadProtocol
 	}
 	r.Fail(&peer.Violation{Reason: reason, What: "dropped by the downloader", Err: o})
+}
+
+// served is the store as sessions serve it.
+type served struct{ store *store.Store }
+
+func (c served) AppendAncestors(dst []common.Hash, hash common.Hash, max int) ([]common.Hash, error) {
+	hashes, err := c.store.AppendAncestors(dst, hash, max)
+	if errors.Is(err, store.ErrNotFound) {
+		return dst, nil
+	}
+	return hashes, err
+}
+
+func (c served) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) ([]byte, error) {
+	return c.store.AppendBlocks(dst, hashes, most, limit)
 }

@@ -85,14 +85,6 @@ type Config struct {
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 }
 
-// DialFailed: an address could not be connected to, or the session with it is
-// over. It will be tried again.
-type DialFailed struct {
-	Addr  string // host:port
-	Err   error
-	Again time.Duration // when
-}
-
 // Banned: a peer is not spoken to for some time, for what it did.
 type Banned struct{ Standing }
 
@@ -105,21 +97,6 @@ type FilesFull struct{ Err error }
 
 // MinRate is the least that Config.Download and Config.Upload can be.
 const MinRate = peer.MinThrottle
-
-// The times of a node.
-const (
-	// dialTimeout is how long a connection may take.
-	dialTimeout = 10 * time.Second
-
-	// redialMin and redialMax bound the time until a lost or refused connection
-	// is tried again. It doubles with each failure in a row.
-	redialMin = 500 * time.Millisecond
-	redialMax = time.Minute
-
-	// goodSession is how long a session must have lasted for the next try to
-	// be as soon as after the first failure.
-	goodSession = 10 * time.Second
-)
 
 // Node is a node of the network. Make one with [New] and call [Node.Run].
 type Node struct {
@@ -284,56 +261,6 @@ func (n *Node) Run(ctx context.Context) error {
 // are told. It may be called while Run runs.
 func (n *Node) HeadMoved(ctx context.Context, m store.Move) { n.down.HeadMoved(ctx, m) }
 
-// accept takes connections until the context is cancelled, and gives each to meet.
-func (n *Node) accept(ctx context.Context, l net.Listener, meet func(context.Context, net.Conn)) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	slots := make(chan struct{}, maxStrangers+n.budget.sessions) // one for each connection
-	for {
-		conn, err := l.Accept()
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			// Out of file descriptors, for one: wait for some to be closed.
-			n.log.Warn("accepting a connection", "err", err)
-			select {
-			case <-time.After(redialMin):
-				continue
-			case <-ctx.Done():
-				return nil
-			}
-		}
-		if !n.enter(conn) {
-			conn.Close()
-			continue
-		}
-		select {
-		case slots <- struct{}{}:
-			wg.Go(func() {
-				defer func() { <-slots }()
-				defer n.leave(conn)
-				meet(ctx, conn)
-			})
-		default:
-			n.leave(conn)
-			conn.Close()
-		}
-	}
-}
-
-func (n *Node) enter(conn net.Conn) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.mu.crowd.enter(conn.RemoteAddr())
-}
-
-func (n *Node) leave(conn net.Conn) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.mu.crowd.leave(conn.RemoteAddr())
-}
-
 // run runs one session, and forgets its id at the end, which may be another one's if
 // it was not admitted.
 func (n *Node) run(ctx context.Context, conn net.Conn, inbound bool) error {
@@ -369,130 +296,4 @@ func (n *Node) remember(s *peer.Session, cause error) {
 		n.log.Warn("peer banned", "peer", st.Who, "until", st.Until.UTC().Format(time.DateTime), "why", cause)
 		n.cfg.emit(Banned{st})
 	}
-}
-
-// admit refuses a second session with the same peer, and more sessions than the
-// node has room for.
-func (n *Node) admit(s *peer.Session) error {
-	id := s.Hello().Node
-	if st, banned := n.memory.banned(whoIs(s), n.cfg.Clock()); banned {
-		n.log.Info("refusing a banned peer", "peer", st.Who, "until", st.Until.UTC().Format(time.DateTime))
-		return &peer.Disconnected{Reason: wire.ReasonUselessPeer}
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	key, encrypted := n.mu.keys[s]
-	switch {
-	case n.mu.ids[id] != nil:
-		return &peer.Disconnected{Reason: wire.ReasonAlreadyConnected}
-	case !encrypted && n.knows(id):
-		n.log.Info("refusing in plain whom we meet over an encrypted link", "peer", s.RemoteAddr().String())
-		return &peer.Disconnected{Reason: wire.ReasonUselessPeer}
-	case n.full(s.Inbound() && !encrypted) && !n.evict():
-		return &peer.Disconnected{Reason: wire.ReasonTooManyPeers}
-	}
-	n.mu.ids[id] = s
-	if encrypted {
-		n.mu.known[key] = id
-	}
-	return nil
-}
-
-// full reports whether there is no place for one more session. Those that have dialled us
-// leave some to the peers that we dial: they could not take all, or who fills the others
-// would cut us off from the network. It is called with the lock held.
-func (n *Node) full(inbound bool) bool {
-	places := n.budget.sessions
-	if !inbound {
-		return len(n.mu.ids) >= places
-	}
-	kept := min(len(n.cfg.Peers), places/2)
-	if n.cfg.Discover {
-		kept = max(kept, outbound(places))
-	}
-	in := len(n.mu.ids) - n.dialled()
-	return in >= places-kept || len(n.mu.ids) >= places
-}
-
-// evict ends the session that is of least use to anybody, so that there is a place for
-// another one: it has dialled us and then done nothing. It reports false if all are of
-// use. It is called with the lock held.
-func (n *Node) evict() bool {
-	var idle *peer.Session
-	for _, s := range n.mu.ids {
-		age := time.Since(s.Since())
-		chatter := idleBytes + uint64(age.Seconds()*idleRate)
-		if s.Inbound() && age >= idleAfter && s.Received()+s.Sent() < chatter && (idle == nil || s.Since().Before(idle.Since())) {
-			idle = s
-		}
-	}
-	if idle == nil {
-		return false
-	}
-	delete(n.mu.ids, idle.Hello().Node)
-	idle.Disconnect(wire.ReasonTooManyPeers)
-	return true
-}
-
-// keepDialling holds a connection to an address.
-func (n *Node) keepDialling(ctx context.Context, addr link.Addr) {
-	wait := redialMin
-	for {
-		began := time.Now()
-		err := n.dial(ctx, addr)
-		if ctx.Err() != nil {
-			return
-		}
-		if time.Since(began) >= goodSession {
-			wait = redialMin
-		}
-		n.cfg.emit(DialFailed{addr.HostPort, err, wait})
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return
-		}
-		wait = min(2*wait, redialMax)
-	}
-}
-
-func (n *Node) dial(ctx context.Context, addr link.Addr) error {
-	conn, err := n.connect(ctx, addr)
-	if err != nil {
-		return err
-	}
-	return n.run(ctx, conn, false)
-}
-
-// connect opens a connection, which is an encrypted link if the address has a key.
-func (n *Node) connect(ctx context.Context, addr link.Addr) (net.Conn, error) {
-	dial := n.cfg.Dial
-	if dial == nil {
-		dial = func(ctx context.Context, addr string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "tcp", addr)
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	conn, err := dial(ctx, addr.HostPort)
-	if err != nil || addr.ID.IsZero() {
-		return conn, err
-	}
-	return n.cfg.Links.Key.Client(ctx, conn, addr.ID)
-}
-
-// served is the store as sessions serve it.
-type served struct{ store *store.Store }
-
-func (c served) AppendAncestors(dst []common.Hash, hash common.Hash, max int) ([]common.Hash, error) {
-	hashes, err := c.store.AppendAncestors(dst, hash, max)
-	if errors.Is(err, store.ErrNotFound) {
-		return dst, nil
-	}
-	return hashes, err
-}
-
-func (c served) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) ([]byte, error) {
-	return c.store.AppendBlocks(dst, hashes, most, limit)
 }
