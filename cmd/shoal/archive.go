@@ -58,18 +58,14 @@ func (o *archiveOptions) reserved() int64 {
 // openWith opens the store together with the archives.
 func (o *options) openWith(ctx context.Context, from *archiveOptions, ui *ui, as access) (*store.Store, *chain.Network, *depot.Depot, error) {
 	if from.source != nil && o.network == "" && as == makes {
-		name, err := o.networkIfNew(func() (string, error) { return depot.NetworkOf(ctx, from.source) })
+		name, err := o.networkIfNew(ui.Logger, func() (string, error) { return depot.NetworkOf(ctx, from.source) })
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		o.network = name
 	}
-	net, err := o.findNetwork()
-	if err != nil {
-		return nil, nil, nil, err
-	}
 	if from.source == nil {
-		st, err := openStore(o.dataDir, net, ui.Logger, nil, as)
+		st, net, err := o.open(ui.Logger, as)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -82,11 +78,23 @@ func (o *options) openWith(ctx context.Context, from *archiveOptions, ui *ui, as
 		}
 		return st, net, nil, nil
 	}
+	var net *chain.Network
+	err := o.patiently(ui.Logger, func() (err error) {
+		net, err = o.findNetwork()
+		return err
+	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	d, err := depot.New(ctx, from.source, net, from.cacheSize)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	st, err := openStore(o.dataDir, net, ui.Logger, d, as)
+	var st *store.Store
+	err = o.patiently(ui.Logger, func() (err error) {
+		st, err = openStore(o.dataDir, net, ui.Logger, d, as)
+		return err
+	})
 	return st, net, d, err
 }
 

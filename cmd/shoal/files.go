@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -39,7 +40,7 @@ what it logs. --receipts=false leaves them out.`,
 				}
 			}
 			if o.network == "" { // a new data directory is for the network of the files
-				o.network, err = o.networkIfNew(func() (string, error) {
+				o.network, err = o.networkIfNew(ui.Logger, func() (string, error) {
 					if net, err := o.networkOf(files[0]); err == nil {
 						return net.Name, nil
 					}
@@ -90,8 +91,12 @@ what it logs. --receipts=false leaves them out.`,
 
 // networkIfNew returns the network that a new data directory is for, as far as what it
 // begins with tells, and "" for one that exists.
-func (o *options) networkIfNew(tell func() (string, error)) (string, error) {
-	if _, err := store.NetworkOf(o.dataDir); !errors.Is(err, store.ErrNotExist) {
+func (o *options) networkIfNew(log *slog.Logger, tell func() (string, error)) (string, error) {
+	err := o.patiently(log, func() error {
+		_, err := store.NetworkOf(o.dataDir)
+		return err
+	})
+	if !errors.Is(err, store.ErrNotExist) {
 		return "", err
 	}
 	return tell()

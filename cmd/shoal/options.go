@@ -1,17 +1,20 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/holiman/uint256"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/store"
 	"github.com/shoalnet/shoal/wire"
@@ -99,14 +102,93 @@ const (
 	makes                 // it is made if there is none
 )
 
-// open opens the store.
-func (o *options) open(log *slog.Logger, as access) (*store.Store, *chain.Network, error) {
+const (
+	// lockPatience is how long a command waits for a data directory that another process has
+	// and does not answer for. Who only looks into it, as "shoal status" does, has it for some
+	// ten milliseconds, or for seconds if a crash has left much to repair. At ten times as
+	// much, who syncs into a directory during an import would wonder what is going on.
+	lockPatience = 5 * time.Second
+
+	// lockNews is when a person is told of it, lockPause how long it is between two tries.
+	lockNews  = time.Second
+	lockPause = 20 * time.Millisecond
+)
+
+// patiently does what needs the data directory. If another process has that, it is done
+// again, so that nothing fails because somebody looks into the directory just then. A node
+// or a sync, which has it for long, can be told by answering.
+func (o *options) patiently(log *slog.Logger, do func() error) error {
+	told := false
+	for began := time.Now(); ; time.Sleep(lockPause) {
+		err := do()
+		waited := time.Since(began)
+		if !errors.Is(err, store.ErrLocked) || waited >= lockPatience || o.answers() {
+			return err
+		}
+		if !told && waited >= lockNews {
+			told = true
+			log.Info("waiting for another process to be done with the data directory", "dir", o.dataDir)
+		}
+	}
+}
+
+// answers reports whether a process can be asked about the data directory.
+func (o *options) answers() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	c, err := api.Dial(ctx, o.dataDir)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+// open opens the store. It waits for who looks into it.
+func (o *options) open(log *slog.Logger, as access) (st *store.Store, net *chain.Network, err error) {
+	err = o.patiently(log, func() error {
+		st, net, err = o.openNow(log, as)
+		return err
+	})
+	return st, net, err
+}
+
+func (o *options) openNow(log *slog.Logger, as access) (*store.Store, *chain.Network, error) {
 	net, err := o.findNetwork()
 	if err != nil {
 		return nil, nil, err
 	}
 	st, err := openStore(o.dataDir, net, log, nil, as)
 	return st, net, err
+}
+
+// askOrLook asks the node that uses the data directory, or looks into the store if none
+// does. Who has the directory and does not answer may be about to, or about to end.
+func (o *options) askOrLook(ctx context.Context, method string, answer any, look func(*store.Store) error) error {
+	ui, err := o.ui()
+	if err != nil {
+		return err
+	}
+	for began := time.Now(); ; time.Sleep(lockPause) {
+		asked := o.ask(ctx, method, answer)
+		silent := errors.Is(asked, context.DeadlineExceeded) // the question may be lost if it ends just then
+		if !silent && !errors.Is(asked, api.ErrNotRunning) {
+			return asked
+		}
+		st, _, err := o.openNow(ui.Logger, reads)
+		switch {
+		case err == nil:
+			err = look(st)
+			closeStore(st, &err)
+			return err
+		case !errors.Is(err, store.ErrLocked):
+			return err
+		case silent:
+			return asked
+		case time.Since(began) >= lockPatience:
+			return err
+		}
+	}
 }
 
 // openStore opens a store, whose content may also be elsewhere.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/node"
+	"github.com/shoalnet/shoal/store"
 )
 
 func newPeers() *cobra.Command {
@@ -28,37 +27,20 @@ for it: their score, which comes back to 0 by half every ten minutes, until when
 are banned, and what they did.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := o.peers(cmd.Context())
+			p := api.Peers{Connected: []api.Peer{}}
+			err := o.askOrLook(cmd.Context(), "shoal_peers", &p, func(st *store.Store) error {
+				list, err := node.Standings(st)
+				p.Standings = append([]node.Standing{}, list...)
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			return o.result(p, func() { printPeers(os.Stdout, p, time.Now()) })
+			return o.result(p, func() { printPeers(os.Stdout, &p, time.Now()) })
 		},
 	}
 	o.add(cmd)
 	return cmd
-}
-
-// peers asks the node that runs, or looks into the store if none does.
-func (o *options) peers(ctx context.Context) (p *api.Peers, err error) {
-	ui, err := o.ui()
-	if err != nil {
-		return nil, err
-	}
-	p = &api.Peers{}
-	if err := o.ask(ctx, "shoal_peers", p); !errors.Is(err, api.ErrNotRunning) {
-		return p, err
-	}
-	st, _, err := o.open(ui.Logger, reads)
-	if err != nil {
-		return nil, err
-	}
-	defer closeStore(st, &err)
-	list, err := node.Standings(st)
-	if err != nil {
-		return nil, err
-	}
-	return &api.Peers{Connected: []api.Peer{}, Standings: append([]node.Standing{}, list...)}, nil
 }
 
 // visible is what somebody else says, without what would play with a terminal.

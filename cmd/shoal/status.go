@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/store"
 )
 
 // askTimeout is how long a node may take to answer: it looks at what it knows, so
@@ -43,6 +45,11 @@ func (o *options) ask(ctx context.Context, method string, answer any) error {
 	}
 	if err == nil {
 		err = c.CallContext(ctx, answer, method)
+	}
+	for _, end := range []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNREFUSED, os.ErrNotExist} {
+		if errors.Is(err, end) { // just now
+			return api.ErrNotRunning
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("asking the node that runs: %s: %w", method, err)
@@ -73,11 +80,15 @@ large share is what makes it slow.`,
 			if why {
 				return o.showWhy(cmd.Context())
 			}
-			s, err := o.status(cmd.Context())
+			var s api.Status
+			err := o.askOrLook(cmd.Context(), "shoal_status", &s, func(st *store.Store) error {
+				s = api.StatusOf(st)
+				return nil
+			})
 			if err != nil {
 				return err
 			}
-			return o.result(s, func() { printStatus(os.Stdout, s, time.Now()) })
+			return o.result(s, func() { printStatus(os.Stdout, &s, time.Now()) })
 		},
 	}
 	o.add(cmd)
@@ -91,25 +102,6 @@ func reasonHelp() (text string) {
 		text += fmt.Sprintf("  %-18s %s\n", r, r.Explain())
 	}
 	return text
-}
-
-// status asks the node that runs, or looks into the store if none does.
-func (o *options) status(ctx context.Context) (s *api.Status, err error) {
-	ui, err := o.ui()
-	if err != nil {
-		return nil, err
-	}
-	s = &api.Status{}
-	if err := o.ask(ctx, "shoal_status", s); !errors.Is(err, api.ErrNotRunning) {
-		return s, err
-	}
-	st, _, err := o.open(ui.Logger, reads)
-	if err != nil {
-		return nil, err
-	}
-	defer closeStore(st, &err)
-	*s = api.StatusOf(st)
-	return s, nil
 }
 
 func printStatus(to io.Writer, s *api.Status, now time.Time) {
