@@ -82,6 +82,45 @@ func BenchmarkLink(b *testing.B) {
 	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "put+link/s")
 }
 
+// BenchmarkLinkAlone links blocks that were put a moment ago: one, as new heads come, and
+// as many as a sync does at once. B/block is what the index has to write
+// for it, before tables are merged.
+func BenchmarkLinkAlone(b *testing.B) {
+	for _, n := range []int{1, 4096, 32 << 10} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := openTest(b, b.TempDir(), Options{})
+			raw := make([]byte, 600)
+			parent := Link{Hash: testGenesis.Hash, TD: *uint256.NewInt(1 << 60)}
+			run := make([]Link, n)
+			var rounds, logged uint64
+			for b.Loop() {
+				b.StopTimer()
+				recs := benchRecords(nil, raw, rounds, n)
+				if _, err := s.Put(recs); err != nil {
+					b.Fatal(err)
+				}
+				for i, r := range recs {
+					l := Link{Hash: r.Hash, Parent: parent.Hash, Number: r.Number}
+					l.TD.Add(&parent.TD, uint256.NewInt(1<<44))
+					run[i], parent = l, l
+				}
+				rounds++
+				before := s.db.Metrics().WAL.BytesIn
+				b.StartTimer()
+				if _, err := s.Link(run); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				logged += s.db.Metrics().WAL.BytesIn - before
+				b.StartTimer()
+			}
+			blocks := float64(rounds) * float64(n)
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/blocks, "ns/block")
+			b.ReportMetric(float64(logged)/blocks, "B/block")
+		})
+	}
+}
+
 func BenchmarkAppendAncestors(b *testing.B) {
 	s := openTest(b, b.TempDir(), Options{})
 	all := benchChain(b, s, 256<<10)

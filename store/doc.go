@@ -77,7 +77,7 @@
 // # Index keys
 //
 //	'b' hash(32)       → segment(4) offset(4) length(4) number(8)     every block held
-//	'c' number(8)      → hash(32) TD(0..32)                           canonical chain, no gaps from 0
+//	'n' number(8)      → width(1) hash(32)… TD(width)…                canonical chain, in runs
 //	'r' hash(32)       → segment(4) offset(4) length(4) zeros(8)      all receipts held
 //	's' hash(32)       → number(8) parent(32) TD(0..32)               linked, not canonical
 //	'g' segment(4)     → end(4)                                       valid end of a full segment
@@ -96,9 +96,17 @@
 //	't' hash(8) number(4) → nothing                                      block may have the transaction
 //	'u' name           → value                                        for other rooms
 //
-// TD is big-endian without leading zeros. The head is the last 'c' entry: there
-// is no second place that could disagree with it. A linked block is in 'c' or
-// in 's', never in both, and its parent is linked too.
+// TD is big-endian without leading zeros.
+//
+// A run of the canonical chain is of the block with the number and those above it, as many
+// as the value has hashes; each has its TD, in the width of the last one:
+//
+//	width (1) | hash of n (32) | of n+1 (32) | … | TD of n (width) | of n+1 (width) | …
+//
+// Runs begin at each 128th number from 0 on and are full, but for the last one. So a hash
+// list is a copy out of a few values. The head is the end of the last 'n' entry: there is no
+// second place that could disagree with it. A linked block is in 'n' or in 's', never in
+// both, and its parent is linked too.
 //
 // # Formats
 //
@@ -108,4 +116,8 @@
 // index. A step that is cut off is done again at the next opening, and an older
 // program refuses the directory from its beginning on. Segments are never
 // rewritten: a reader knows every version that a segment's header can name.
+//
+// Format 1 had a key for each block of the canonical chain instead of runs:
+//
+//	'c' number(8)      → hash(32) TD(0..32)                           canonical chain, no gaps from 0
 package store

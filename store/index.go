@@ -217,30 +217,12 @@ func getPlace(r pebble.Reader, h common.Hash) (place, error) {
 	return get(r, key[:], decodePlace)
 }
 
-func getCanon(r pebble.Reader, n uint64) (Head, error) {
-	key := canonKey(n)
-	return get(r, key[:], func(b []byte) (Head, error) { return decodeCanon(n, b) })
-}
-
 func getSide(r pebble.Reader, h common.Hash) (Link, error) {
 	key := sideKey(h)
 	return get(r, key[:], func(b []byte) (Link, error) { return decodeSide(h, b) })
 }
 
 func copied(b []byte) ([]byte, error) { return slices.Clone(b), nil }
-
-// getLast returns the last canonical block, ErrNotFound if there is none.
-func getLast(r pebble.Reader) (Head, error) {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixCanon}, UpperBound: prefixEnd(prefixCanon)})
-	if err != nil {
-		return Head{}, fmt.Errorf("store: read index: %w", err)
-	}
-	if !it.Last() {
-		return Head{}, errors.Join(ErrNotFound, it.Close())
-	}
-	h, err := decodeCanon(keyNumber(it.Key()), it.Value())
-	return h, errors.Join(err, it.Close())
-}
 
 func sealedKey(prefix byte, segment uint32) []byte {
 	return binary.BigEndian.AppendUint32([]byte{prefix}, segment)

@@ -11,11 +11,11 @@ import (
 // The first byte of every index key; drawn in the package doc.
 const (
 	prefixBlock        = 'b'
-	prefixCanon        = 'c'
 	prefixSealed       = 'g'
 	prefixSealedChunks = 'h'
 	prefixChunk        = 'k'
 	prefixMeta         = 'm'
+	prefixCanon        = 'n'
 	prefixPlan         = 'p'
 	prefixReceipts     = 'r'
 	prefixSide         = 's'
@@ -48,7 +48,7 @@ func prefixedHash(prefix byte, h common.Hash) (k hashKey) {
 
 type numberKey [1 + 8]byte
 
-func canonKey(n uint64) numberKey    { return prefixedNumber(prefixCanon, n) }
+func canonKey(run uint64) numberKey  { return prefixedNumber(prefixCanon, run) }
 func planKey(index uint64) numberKey { return prefixedNumber(prefixPlan, index) }
 func keyNumber(key []byte) uint64    { return binary.BigEndian.Uint64(key[1:]) }
 func metaKey(name string) []byte     { return append([]byte{prefixMeta}, name...) }
@@ -94,22 +94,7 @@ func decodePlace(b []byte) (place, error) {
 }
 
 func appendTD(b []byte, td *uint256.Int) []byte {
-	full := td.Bytes32()
-	return append(b, full[32-td.ByteLen():]...)
-}
-
-// appendCanon encodes the value of a 'c' entry.
-func appendCanon(b []byte, h common.Hash, td *uint256.Int) []byte {
-	return appendTD(append(b, h[:]...), td)
-}
-
-func decodeCanon(number uint64, b []byte) (Head, error) {
-	if len(b) < 32 || len(b) > 64 {
-		return Head{}, badValue(prefixCanon, b)
-	}
-	h := Head{Number: number, Hash: common.Hash(b[:32])}
-	h.TD.SetBytes(b[32:])
-	return h, nil
+	return appendWide(b, td, td.ByteLen())
 }
 
 // appendSide encodes the value of an 's' entry.

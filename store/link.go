@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/ethereum/go-ethereum/common"
@@ -146,21 +148,20 @@ func adopt(r pebble.Reader, b *pebble.Batch, old Head, run []Link) (Move, error)
 	move.Reorged = move.Ancestor < old.Number
 	// The blocks that leave.
 	parent := first.Parent
-	for n := move.Ancestor + 1; n <= old.Number; n++ {
-		c, err := getCanon(r, n)
+	for c, err := range canonUp(r, move.Ancestor+1, old.Number+1) {
 		if err != nil {
-			return Move{}, fmt.Errorf("store: canonical block %d: %w", n, err)
-		}
-		if err := setSide(b, &Link{Hash: c.Hash, Parent: parent, Number: n, TD: c.TD}); err != nil {
 			return Move{}, err
 		}
-		parent = c.Hash
-		if n > tip.Number {
-			key := canonKey(n)
-			if err := b.Delete(key[:], nil); err != nil {
-				return Move{}, fmt.Errorf("store: link: %w", err)
+		for i := range c.len() {
+			h := c.head(i)
+			if err := setSide(b, &Link{Hash: h.Hash, Parent: parent, Number: h.Number, TD: h.TD}); err != nil {
+				return Move{}, err
 			}
+			parent = h.Hash
 		}
+	}
+	if move.Reorged && parent != old.Hash {
+		return Move{}, fmt.Errorf("store: index is corrupt: the canonical chain does not end at %d %x", old.Number, old.Hash)
 	}
 	// The blocks that come.
 	for i := range below {
@@ -168,25 +169,12 @@ func adopt(r pebble.Reader, b *pebble.Batch, old Head, run []Link) (Move, error)
 		if err := b.Delete(key[:], nil); err != nil {
 			return Move{}, fmt.Errorf("store: link: %w", err)
 		}
-		if err := setCanon(b, below[i].Number, below[i].Hash, &below[i].TD); err != nil {
-			return Move{}, err
-		}
 	}
-	for i := range run {
-		if err := setCanon(b, run[i].Number, run[i].Hash, &run[i].TD); err != nil {
-			return Move{}, err
-		}
+	if len(below) > 0 {
+		slices.Reverse(below)
+		run = slices.Concat(below, run)
 	}
-	return move, nil
-}
-
-func setCanon(b *pebble.Batch, n uint64, h common.Hash, td *uint256.Int) error {
-	key := canonKey(n)
-	var value [64]byte
-	if err := b.Set(key[:], appendCanon(value[:0], h, td), nil); err != nil {
-		return fmt.Errorf("store: link: %w", err)
-	}
-	return nil
+	return move, setCanon(r, b, move.Ancestor+1, run, old.Number)
 }
 
 func setSide(b *pebble.Batch, l *Link) error {
@@ -260,25 +248,16 @@ func (s *Store) CanonicalHashes(from, to uint64) iter.Seq2[common.Hash, error] {
 			return
 		}
 		defer s.gate.leave()
-		lower := canonKey(from)
-		it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower[:], UpperBound: prefixEnd(prefixCanon)})
-		if err != nil {
-			yield(common.Hash{}, fmt.Errorf("store: read index: %w", err))
-			return
-		}
-		defer it.Close()
-		for ok := it.First(); ok; ok = it.Next() {
-			n := keyNumber(it.Key())
-			if n > to {
+		for c, err := range canonUp(s.db, from, min(to, math.MaxUint64-1)+1) {
+			if err != nil {
+				yield(common.Hash{}, err)
 				return
 			}
-			c, err := decodeCanon(n, it.Value())
-			if !yield(c.Hash, err) || err != nil {
-				return
+			for i := range c.len() {
+				if !yield(c.hash(i), nil) {
+					return
+				}
 			}
-		}
-		if err := it.Error(); err != nil {
-			yield(common.Hash{}, fmt.Errorf("store: read index: %w", err))
 		}
 	}
 }
@@ -319,22 +298,17 @@ func (s *Store) AppendAncestors(dst []common.Hash, h common.Hash, max int) ([]co
 	if max <= 0 || below == 0 {
 		return dst, nil
 	}
-	upper := canonKey(below)
-	it, err := snap.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixCanon}, UpperBound: upper[:]})
-	if err != nil {
-		return dst, fmt.Errorf("store: read index: %w", err)
-	}
-	defer it.Close()
-	for ok := it.Last(); ok && max > 0; ok = it.Prev() {
-		v := it.Value()
-		if len(v) < common.HashLength {
-			return dst, badValue(prefixCanon, v)
+	for c, err := range canonDown(snap, below) {
+		if err != nil {
+			return dst, err
 		}
-		dst = append(dst, common.Hash(v[:common.HashLength]))
-		max--
-	}
-	if err := it.Error(); err != nil {
-		return dst, fmt.Errorf("store: read index: %w", err)
+		for i := c.len() - 1; i >= 0; i-- {
+			if max == 0 {
+				return dst, nil
+			}
+			dst = append(dst, c.hash(i))
+			max--
+		}
 	}
 	return dst, nil
 }

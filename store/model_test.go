@@ -73,6 +73,20 @@ func agreesWithModel(t *rapid.T) {
 		head:   gen.link,
 		other:  map[content][]byte{},
 	}
+	// A trunk brings the head close to where a run of the canonical chain ends. Of its
+	// blocks only the last ones take part in what follows.
+	trunk := branch(gen.link, 200, rapid.SampledFrom([]int{0, canonRun - 6, canonRun - 1, canonRun, 2 * canonRun}).Draw(t, "trunk"), 2)
+	if n, err := s.Put(records(trunk)); err != nil || n != len(trunk) {
+		t.Fatal(n, err)
+	}
+	if _, err := s.Link(links(trunk)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range trunk {
+		b := &trunk[i]
+		m.byHash[b.Hash], m.held[b.Hash], m.linked[b.Hash], m.head = b, true, true, b.link
+	}
+	m.world = slices.Clone(trunk[max(0, len(trunk)-5):])
 	anyBlock := func(t *rapid.T, what string) *block {
 		if len(m.world) == 0 {
 			return &gen

@@ -262,7 +262,7 @@ func (s *Store) ensureGenesis(g *Genesis) error {
 	if _, err := s.put(Block, []Record{g.Record}, false); err != nil {
 		return err
 	}
-	return s.note(func(b *pebble.Batch) error { return setCanon(b, 0, g.Hash, &g.TD) })
+	return s.note(func(b *pebble.Batch) error { return setCanon(s.db, b, 0, []Link{{Hash: g.Hash, TD: g.TD}}, 0) })
 }
 
 // load reads into memory what is kept there.

@@ -309,22 +309,18 @@ func unlinkLost(b *pebble.Batch, lost func(common.Hash) bool) (before, after Hea
 		return before, after, err
 	}
 	lowest := uint64(math.MaxUint64) // lost canonical number
-	canon, err := b.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixCanon}, UpperBound: prefixEnd(prefixCanon)})
-	if err != nil {
-		return before, after, fmt.Errorf("store: read index: %w", err)
-	}
-	for ok := canon.First(); ok; ok = canon.Next() {
-		if v := canon.Value(); len(v) >= common.HashLength && lost(common.Hash(v[:common.HashLength])) {
-			lowest = keyNumber(canon.Key())
-			break
+	for c, err := range canonUp(b, 0, math.MaxUint64) {
+		if err != nil {
+			return before, after, err
+		}
+		for i := range c.len() {
+			if lowest == math.MaxUint64 && lost(c.hash(i)) {
+				lowest = c.number + uint64(i)
+			}
 		}
 	}
-	if err := canon.Close(); err != nil {
-		return before, after, fmt.Errorf("store: read index: %w", err)
-	}
 	if lowest != math.MaxUint64 {
-		from := canonKey(lowest)
-		if err := b.DeleteRange(from[:], prefixEnd(prefixCanon), nil); err != nil {
+		if err := setCanon(b, b, lowest, nil, before.Number); err != nil {
 			return before, after, err
 		}
 	}

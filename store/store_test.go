@@ -359,7 +359,7 @@ func TestOpenRefusesWhatItMustNotTouch(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Open(dir, Options{}.forTest())
-	expect(ErrFormat, "store: data directory has a newer format: DIR/data has format 9, this program knows up to 1; use a newer version of the program, or choose another data directory", err)
+	expect(ErrFormat, "store: data directory has a newer format: DIR/data has format 9, this program knows up to 2; use a newer version of the program, or choose another data directory", err)
 }
 
 // Readers run while a writer puts, links back and forth and plans. They must

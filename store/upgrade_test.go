@@ -8,64 +8,45 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
 
 	"github.com/shoalnet/shoal/internal/faultfs"
 )
 
-// The steps of these tests: the first notes the number of each block of the canonical
-// chain under its hash, a few in a batch, and the second gives a value another name.
-// The rest of the store neither needs nor minds what they do.
-const prefixTest = 'z'
-
+// The steps of these tests: ours, which pack the canonical chain, and one more that gives a
+// value another name, which the rest of the store neither needs nor minds. runs counts how
+// often the first one runs.
 func testSteps(runs *atomic.Int32) []step {
-	return []step{
-		{"note numbers", func(s *Store) error {
-			runs.Add(1)
-			it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixCanon}, UpperBound: prefixEnd(prefixCanon)})
-			if err != nil {
-				return err
-			}
-			defer it.Close()
-			for ok := it.First(); ok; {
-				b := s.db.NewBatch()
-				for ; ok && b.Count() < 4; ok = it.Next() {
-					key := append([]byte{prefixTest}, it.Value()[:32]...)
-					if err := b.Set(key, it.Key()[1:], nil); err != nil {
-						return err
-					}
-				}
-				if err := s.commit(b, pebble.NoSync); err != nil {
-					return err
-				}
-				b.Close()
-			}
-			return nil
-		}},
-		{"rename a value", func(s *Store) error {
-			v, err := get(s.db, foreignKey("room/name"), copied)
-			if errors.Is(err, ErrNotFound) {
-				return nil // done before
-			}
-			if err != nil {
-				return err
-			}
-			return s.note(func(b *pebble.Batch) error {
-				return errors.Join(b.Set(foreignKey("room/newname"), v, nil), b.Delete(foreignKey("room/name"), nil))
-			})
-		}},
-	}
+	first := step{steps[0].what, func(s *Store) error {
+		runs.Add(1)
+		return packCanon(s, 1)
+	}}
+	return append(append([]step{first}, steps[1:]...), step{"renaming a value", func(s *Store) error {
+		v, err := get(s.db, foreignKey("room/name"), copied)
+		if errors.Is(err, ErrNotFound) {
+			return nil // done before
+		}
+		if err != nil {
+			return err
+		}
+		return s.note(func(b *pebble.Batch) error {
+			return errors.Join(b.Set(foreignKey("room/newname"), v, nil), b.Delete(foreignKey("room/name"), nil))
+		})
+	}})
 }
 
 // checkUpgraded looks at what the steps have done, and that the rest is as it was.
 func checkUpgraded(t *testing.T, s *Store) {
 	t.Helper()
-	if format, err := get(s.db, metaKey(metaFormat), copied); err != nil || binary.BigEndian.Uint32(format) != 3 {
+	if format, err := get(s.db, metaKey(metaFormat), copied); err != nil || binary.BigEndian.Uint32(format) != Format+1 {
 		t.Fatalf("the format is %x, %v", format, err)
 	}
 	if unfinished, err := has(s.db, metaKey(metaUpgrade)); err != nil || unfinished {
@@ -74,11 +55,8 @@ func checkUpgraded(t *testing.T, s *Store) {
 	if v, err := s.Meta("room/newname"); err != nil || string(v) != "value" {
 		t.Fatalf("the value under its new name is %q, %v", v, err)
 	}
-	for n, h := range checkConsistent(t, s) {
-		key := append([]byte{prefixTest}, h[:]...)
-		if got, err := get(s.db, key, copied); err != nil || binary.BigEndian.Uint64(got) != uint64(n) {
-			t.Fatalf("the note of block %d is %x, %v", n, got, err)
-		}
+	if n := countKeys(t, s.db, prefixSingle); n != 0 {
+		t.Fatalf("%d keys of the old chain are left", n)
 	}
 	if err := s.SetMeta("room/name", []byte("value")); err != nil { // as checkFormat wants it
 		t.Fatal(err)
@@ -107,22 +85,18 @@ func TestUpgrade(t *testing.T) {
 	if runs.Load() != 0 {
 		t.Error("a step has run")
 	}
-	ours := opts
-	ours.steps = nil
-	s := openTest(t, dir, ours) // the program before still can
-	checkFormat(t, s)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
+	if !isFormat1(t, dir, opts) {
+		t.Error("the program before cannot use it any more")
 	}
 
 	t.Log("# the others upgrade, and say so")
 	before := tree(t, dir)
-	s = openTest(t, dir, opts)
+	s := openTest(t, dir, opts)
 	checkUpgraded(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, what := range []string{"from=1 to=2 work=\"note numbers\"", "from=2 to=3 work=\"rename a value\""} {
+	for _, what := range []string{"from=1 to=2 work=\"packing the canonical chain\"", "from=2 to=3 work=\"renaming a value\""} {
 		if n := strings.Count(log.String(), what); n != 1 {
 			t.Errorf("%d lines say %s:\n%s", n, what, &log)
 		}
@@ -146,13 +120,48 @@ func TestUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	t.Log("# and the program before refuses it")
+	t.Log("# and the programs before refuse it")
+	if isFormat1(t, dir, opts) {
+		t.Error("a program that knows format 1 takes it")
+	}
+	ours := opts
+	ours.steps = nil
 	if _, err := Open(dir, ours.forTest()); !errors.Is(err, ErrFormat) {
 		t.Fatal(err)
 	}
 	if network, err := NetworkOf(dir); !errors.Is(err, ErrFormat) {
 		t.Fatal(network, err)
 	}
+}
+
+// isFormat1 reports whether a program that knows format 1 and no other takes a directory
+// that was kept. If so, what it finds is whole, and not half of the next format.
+func isFormat1(t *testing.T, dir string, opts Options) bool {
+	t.Helper()
+	opts.steps, opts.peek, opts.MustExist = []step{}, true, true
+	s, err := Open(dir, opts.forTest())
+	if errors.Is(err, ErrFormat) {
+		return false
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	chain := slices.Concat([]block{{testGenesis.Record, genesisLink()}}, formatMain[:20], formatFork)
+	for n := range chain {
+		l := &chain[n].link
+		key := prefixedNumber(prefixSingle, uint64(n))
+		if v, err := get(s.db, key[:], copied); err != nil || !bytes.Equal(v, appendTD(l.Hash.Bytes(), &l.TD)) {
+			t.Fatalf("block %d of format 1: %x, %v", n, v, err)
+		}
+	}
+	if n := countKeys(t, s.db, prefixSingle); n != len(chain) {
+		t.Fatalf("%d keys for a chain of %d", n, len(chain))
+	}
+	if n := countKeys(t, s.db, prefixCanon); n != 0 {
+		t.Fatalf("%d keys of format 2", n)
+	}
+	return true
 }
 
 // tree returns the files of a directory with their contents.
@@ -275,20 +284,12 @@ func TestC2CrashInsideUpgrade(t *testing.T) {
 		t.Logf("# %s", p.what)
 		o := opts
 		o.FS = synced(p.fs)
-		o.steps = nil
-		if s, err := Open("data", o.forTest()); err == nil {
-			checkFormat(t, s)
+		if isFormat1(t, "data", o) {
 			old++
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-		} else if errors.Is(err, ErrFormat) {
-			refused++
 		} else {
-			t.Fatal(err)
+			refused++
 		}
 		before := runs.Load()
-		o = opts
 		o.FS = p.fs
 		s := openTest(t, "data", o)
 		checkUpgraded(t, s)
@@ -300,6 +301,104 @@ func TestC2CrashInsideUpgrade(t *testing.T) {
 	t.Logf("%d crashes: %d before the upgrade, %d within or after it; the first step ran again %d times", old+refused, old, refused, again)
 	if sparse == 1 && (old == 0 || refused == 0 || again <= old || again == old+refused) {
 		t.Error("the crashes are not those that were meant")
+	}
+}
+
+// TestC2CrashWhilePacking: the same with a chain of several runs, some of which are there
+// and some not when it happens.
+func TestC2CrashWhilePacking(t *testing.T) {
+	const runs, blocks = 11, 10*canonRun + 1
+	mem := vfs.NewCrashableMem()
+	first := branch(genesisLink(), 1, 1, 1)
+	first[0].link.TD.Lsh(uint256.NewInt(1), 255) // big values, so that the log is written now and then
+	main := append(first, branch(first[0].link, 1, blocks-2, 1<<30)...)
+	s := openTest(t, "data", Options{FS: mem})
+	mustPut(t, s, main, len(main))
+	mustLink(t, s, main)
+	want := checkConsistent(t, s)
+	if err := s.note(func(b *pebble.Batch) error { // as format 1 had it
+		for _, l := range append(links(main), genesisLink()) {
+			key := prefixedNumber(prefixSingle, l.Number)
+			if err := b.Set(key[:], appendTD(l.Hash.Bytes(), &l.TD), nil); err != nil {
+				return err
+			}
+		}
+		return errors.Join(setFormat(b, 1), b.DeleteRange([]byte{prefixCanon}, prefixEnd(prefixCanon), nil))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	opts := Options{steps: []step{{"packing", func(s *Store) error { return packCanon(s, 1) }}}}
+	points := recordCrashes(synced(mem), newAcked(), func(fs vfs.FS) {
+		o := opts
+		o.FS = writeHookFS{fs.(*syncHookFS)}
+		s := openTest(t, "data", o)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	half := 0
+	o := opts
+	o.steps = []step{{"packing", func(s *Store) error {
+		if n := countKeys(t, s.db, prefixCanon); n > 0 && n < runs {
+			half++
+		}
+		return packCanon(s, 1)
+	}}}
+	for _, p := range points {
+		t.Logf("# %s", p.what)
+		o.FS = p.fs
+		s := openTest(t, "data", o)
+		if got := checkConsistent(t, s); !slices.Equal(got, want) {
+			t.Fatalf("a chain of %d, want %d", len(got), len(want))
+		}
+		if n, old := countKeys(t, s.db, prefixCanon), countKeys(t, s.db, prefixSingle); n != runs || old != 0 {
+			t.Fatalf("%d runs, %d old keys", n, old)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d crashes, in %d of them some runs were there", len(points), half)
+	if sparse == 1 && half == 0 {
+		t.Error("the crashes are not those that were meant")
+	}
+}
+
+// Packing a chain that is not one is refused, and the old keys stay.
+func TestPackingABrokenChain(t *testing.T) {
+	for name, change := range map[string]func(n uint64, v []byte) []byte{
+		"gap": func(n uint64, v []byte) []byte {
+			if n == 20 {
+				return nil
+			}
+			return v
+		},
+		"TD does not grow": func(n uint64, v []byte) []byte { return v[:common.HashLength+1] },
+		"short":            func(n uint64, v []byte) []byte { return v[:common.HashLength-1] },
+		"long":             func(n uint64, v []byte) []byte { return append(v, make([]byte, 33)...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t, "data", Options{FS: vfs.NewMem()})
+			main := branch(genesisLink(), 1, 300, 1<<30)
+			for _, l := range append(links(main), genesisLink()) {
+				key := prefixedNumber(prefixSingle, l.Number)
+				if v := change(l.Number, appendTD(l.Hash.Bytes(), &l.TD)); v != nil {
+					if err := s.db.Set(key[:], v, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			before := countKeys(t, s.db, prefixSingle)
+			if err := packCanon(s, 1); err == nil || !strings.Contains(err.Error(), "index is corrupt") {
+				t.Error(err)
+			}
+			if n := countKeys(t, s.db, prefixSingle); n != before {
+				t.Errorf("of %d old keys %d are left", before, n)
+			}
+		})
 	}
 }
 
