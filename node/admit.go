@@ -64,13 +64,15 @@ func (n *Node) leave(conn net.Conn) {
 // node has room for.
 func (n *Node) admit(s *peer.Session) error {
 	id := s.Hello().Node
-	if st, banned := n.memory.banned(whoIs(s), n.cfg.Clock()); banned {
+	n.mu.Lock()
+	key, encrypted := n.mu.keys[s]
+	n.mu.Unlock()
+	if st, banned := n.memory.banned(whoIs(s, key), n.cfg.Clock()); banned {
 		n.log.Info("refusing a banned peer", "peer", st.Who, "until", st.Until.UTC().Format(time.DateTime))
 		return &peer.Disconnected{Reason: wire.ReasonUselessPeer}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	key, encrypted := n.mu.keys[s]
 	switch {
 	case n.mu.ids[id] != nil:
 		return &peer.Disconnected{Reason: wire.ReasonAlreadyConnected}

@@ -32,8 +32,14 @@ func (s *script) alive() {
 // ban has a node ban the host, by breaking the protocol often enough.
 func (w *world) ban(host *memnet.Host, by *machine) {
 	w.Helper()
+	w.offend(func(id wire.NodeID) *script { return w.scriptFrom(host, id, by) })
+}
+
+// offend breaks the protocol so often that it means a ban, each time as another node.
+func (w *world) offend(come func(wire.NodeID) *script) {
+	w.Helper()
 	for i := range 4 {
-		s := w.scriptFrom(host, wire.NodeID{0: 3, 63: byte(i)}, by)
+		s := come(wire.NodeID{0: 3, 63: byte(i)})
 		s.send(wire.Hello{Node: wire.NodeID{1}}) // a second one
 		s.refused(wire.ReasonBadProtocol)
 		s.conn.Close()

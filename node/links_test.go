@@ -227,6 +227,54 @@ func TestLinksKeepPlaces(t *testing.T) {
 	})
 }
 
+// TestBansGoByKey: who is known by a key is banned by it, wherever it comes from next, and
+// nobody else is punished who comes from there. Nor is it for what others did in plain.
+func TestBansGoByKey(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		kv, kLiar, kOther := newKey(t), newKey(t), newKey(t)
+		v := w.node("v", nil, func(cfg *node.Config) {
+			l, err := w.sea.Host(hostOf(cfg.Listener.Addr().String())).Listen(linkPort)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.Links = node.Links{Key: kv, Listener: l, Allow: []link.ID{kLiar.ID(), kOther.ID()}}
+		})
+		ids := byte(0)
+		over := func(k *link.Key, host *memnet.Host) *script {
+			conn, err := host.Dial(w.ctx, fmt.Sprintf("%s:%d", v.ip, linkPort))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := k.Client(w.ctx, conn, kv.ID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids++
+			return w.scriptOn(c, wire.Hello{Node: wire.NodeID{0: 4, 63: ids}, Caps: wire.CapChain})
+		}
+		plain := func(host *memnet.Host) *script {
+			ids++
+			return w.scriptFrom(host, wire.NodeID{0: 5, 63: ids}, v)
+		}
+
+		shared, _ := w.host()
+		w.offend(func(wire.NodeID) *script { return over(kLiar, shared) })
+		if s := v.blames(kLiar.ID().String()); !s.Banned(time.Now()) || len(s.Evidence) != 4 {
+			t.Errorf("the key has this standing: %+v", s)
+		}
+		elsewhere, _ := w.host()
+		over(kLiar, elsewhere).refused(wire.ReasonUselessPeer)
+		over(kOther, shared).alive()
+		plain(shared).alive()
+
+		bad, ip := w.host()
+		w.ban(bad, v)
+		plain(bad).refused(wire.ReasonUselessPeer)
+		over(kOther, bad).alive()
+		v.fair(kLiar.ID().String(), ip)
+	})
+}
+
 // TestLinksConfig: what cannot be meant is refused.
 func TestLinksConfig(t *testing.T) {
 	k := newKey(t)

@@ -265,9 +265,11 @@ func (n *Node) HeadMoved(ctx context.Context, m store.Move) { n.down.HeadMoved(c
 // it was not admitted.
 func (n *Node) run(ctx context.Context, conn net.Conn, inbound bool) error {
 	s := peer.New(conn, inbound, &n.session)
+	var key link.ID // zero in plain
 	if c, ok := conn.(*link.Conn); ok {
+		key = c.Peer()
 		n.mu.Lock()
-		n.mu.keys[s] = c.Peer()
+		n.mu.keys[s] = key
 		n.mu.Unlock()
 	}
 	err := s.Run(ctx)
@@ -278,13 +280,13 @@ func (n *Node) run(ctx context.Context, conn net.Conn, inbound bool) error {
 	}
 	delete(n.mu.keys, s)
 	n.mu.Unlock()
-	n.remember(s, err)
+	n.remember(s, key, err)
 	return err
 }
 
 // remember notes why a session ended, if that was the other side's fault.
-func (n *Node) remember(s *peer.Session, cause error) {
-	who := whoIs(s)
+func (n *Node) remember(s *peer.Session, key link.ID, cause error) {
+	who := whoIs(s, key)
 	if who == "" || s.Hello().Node.IsZero() {
 		return // a stranger
 	}

@@ -37,7 +37,7 @@ func (n *Node) Peers() []PeerInfo {
 	for s, key := range keys {
 		list = append(list, PeerInfo{
 			Name: remote{s}.String(), Client: s.Hello().Client, Inbound: s.Inbound(),
-			Since: s.Since(), Received: s.Received(), Sent: s.Sent(), Key: key, Who: whoIs(s),
+			Since: s.Since(), Received: s.Received(), Sent: s.Sent(), Key: key, Who: whoIs(s, key),
 		})
 	}
 	slices.SortFunc(list, func(a, b PeerInfo) int { return a.Since.Compare(b.Since) })

@@ -14,13 +14,15 @@ import (
 	"time"
 
 	"github.com/shoalnet/shoal/downloader"
+	"github.com/shoalnet/shoal/link"
 	"github.com/shoalnet/shoal/peer"
 	"github.com/shoalnet/shoal/store"
 )
 
 // Standing is what a node remembers of a peer that gave cause for it.
 type Standing struct {
-	// Who is the peer's address without port; on this machine, where everybody
+	// Who is the key of a peer that is met over encrypted links, as link.ID prints it.
+	// Of one in plain it is the address without port; on this machine, where everybody
 	// has the same address, with the port that it says it listens on.
 	Who string `json:"who"`
 	// Score is 0 for a peer without fault and falls with each offence. It comes
@@ -70,9 +72,14 @@ const (
 	standingKey = "standing"
 )
 
-// whoIs returns the name under which a session's peer is remembered, "" if nothing
-// tells it from others: a peer on this machine that does not listen.
-func whoIs(s *peer.Session) string {
+// whoIs returns the name under which a session's peer is remembered. The key that it has
+// proved to have, zero in plain, is its own wherever it comes from. An address may be
+// somebody else's too, but in plain there is nothing better. It is "" if nothing tells the
+// peer from others: one on this machine that does not listen.
+func whoIs(s *peer.Session, key link.ID) string {
+	if !key.IsZero() {
+		return key.String()
+	}
 	host, ip := hostOf(s.RemoteAddr())
 	if ip == nil || ip.IsLoopback() {
 		if s.Hello().Port == 0 {
@@ -83,7 +90,7 @@ func whoIs(s *peer.Session) string {
 	return host
 }
 
-// nameOf returns the name of a peer that listens at an address.
+// nameOf returns the name of a peer that listens at an address, in plain.
 func nameOf(at netip.AddrPort) string {
 	if at.Addr().IsLoopback() {
 		return at.String()

@@ -537,6 +537,12 @@ func (w *world) scriptAs(host *memnet.Host, hello wire.Hello, to *machine) *scri
 	if err != nil {
 		w.Fatal(err)
 	}
+	return w.scriptOn(conn, hello)
+}
+
+// scriptOn is scriptAs on a connection that is there already.
+func (w *world) scriptOn(conn net.Conn, hello wire.Hello) *script {
+	w.Helper()
 	context.AfterFunc(w.ctx, func() { conn.Close() })
 	s := &script{w: w, ip: hostOf(conn.LocalAddr().String()), conn: conn, in: wire.NewReader(conn), out: wire.NewWriter(conn)}
 	g, err := w.net.GenesisBlock()
