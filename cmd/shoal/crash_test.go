@@ -24,8 +24,10 @@ import (
 
 var killSeed = flag.Uint64("killseed", 1, "seed of the moments at which the tests C1 and C2 kill")
 
-// killCount is how often a test kills: usually as given, few times in a short run. If
-// SHOAL_TEST_KILLS is set, there are so many in all tests together.
+// killCount is how often a test kills: usually as given, few times in a short run and with
+// the race detector, which does not see the processes that are killed, but makes looking at
+// what they leave take twenty times as long. If SHOAL_TEST_KILLS is set, there are so many in
+// all tests together.
 func killCount(t testing.TB, usual int) int {
 	t.Helper()
 	const together = 60 + 24 + 36
@@ -36,7 +38,7 @@ func killCount(t testing.TB, usual int) int {
 		}
 		return 1 + n*usual/together
 	}
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		return usual / 6
 	}
 	return usual
@@ -343,6 +345,7 @@ func TestC1ImportKilledAgainAndAgain(t *testing.T) {
 	c := findChain(t)
 	dir := filepath.Join(t.TempDir(), "data")
 	args := []string{"import", "--datadir", dir, "--network", c.net.Name, c.file}
+	program(t) // which may have to be built
 	began := time.Now()
 	shoal(t, "import", "--datadir", filepath.Join(t.TempDir(), "whole"), "--network", c.net.Name, c.file)
 	takes := time.Since(began)
@@ -377,9 +380,10 @@ func TestC1ImportKilledAgainAndAgain(t *testing.T) {
 func TestC2KilledWhileStarting(t *testing.T) {
 	t.Parallel()
 	c := findChain(t)
-	dir := filepath.Join(t.TempDir(), "data")
+	dir, other := filepath.Join(t.TempDir(), "data"), initialised(t, c)
+	program(t) // which may have to be built
 	began := time.Now()
-	shoal(t, "status", "--datadir", initialised(t, c), "--json")
+	shoal(t, "status", "--datadir", other, "--json")
 	// On a machine that was busy just then, most kills would come long after the start.
 	takes := min(time.Since(began), 2*time.Second)
 	rng := rand.New(rand.NewPCG(*killSeed, 2))

@@ -1,9 +1,12 @@
 // Command summary runs "go test" with the arguments that it is given and says
 // what came of it so that a person can read it: a line for each package, the
-// whole output of whatever failed, the reasons of whatever was skipped, and as
-// its last line
+// whole output of whatever failed, the reasons of whatever was skipped, the tests
+// that took longest, and as its last line
 //
 //	N passed, N failed, N skipped
+//
+// Arguments behind a "--" are those of another run of "go test", which follows
+// whatever came of the one before; what is counted is counted for all together.
 //
 // Tests, subtests, examples and fuzz targets count alike, as in "go test -v". A
 // package that fails without a failing test (it does not build, it panics, it
@@ -26,6 +29,26 @@ import (
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
+	s := newSummary(os.Stdout)
+	var err error
+	for len(args) > 0 || s.runs == 0 {
+		one := args
+		if i := slices.Index(args, "--"); i >= 0 {
+			one, args = args[:i], args[i+1:]
+		} else {
+			args = nil
+		}
+		err = cmp.Or(err, s.test(one))
+	}
+	if !s.finish(err) {
+		return 1
+	}
+	return 0
+}
+
+// test runs "go test".
+func (s *summary) test(args []string) error {
+	s.runs++
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -33,22 +56,17 @@ func run(args []string) int {
 		err = cmd.Start()
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "summary:", err)
-		return 1
+		return err
 	}
-	s := newSummary(os.Stdout)
 	err = s.read(out)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "summary: reading the output of go test:", err)
+		err = fmt.Errorf("reading the output of go test: %w", err)
 		io.Copy(io.Discard, out) // so that it is not stuck in a write
 	}
 	if e := cmd.Wait(); e != nil {
 		err = cmp.Or(err, fmt.Errorf("go test: %w", e))
 	}
-	if !s.finish(err) {
-		return 1
-	}
-	return 0
+	return err
 }
 
 // event is a line of "go test -json"; see "go doc test2json".
@@ -67,13 +85,25 @@ func (n name) String() string {
 // counts are the results of the tests of one package.
 type counts struct{ passed, failed, skipped int }
 
+// slow is a test that took its time, in seconds of the clock: with others beside it, it
+// takes longer.
+type slow struct {
+	name
+	seconds float64
+}
+
+// mostSlow is how many slow tests are told.
+const mostSlow = 10
+
 type summary struct {
+	runs    int
 	out     io.Writer
 	output  map[name][]string // of what has not ended yet
 	pkgs    map[string]*counts
 	total   counts
 	failed  []name
 	skipped []string // test and reason
+	slow    []slow   // the slowest first
 }
 
 func newSummary(out io.Writer) *summary {
@@ -127,6 +157,11 @@ func (s *summary) endTest(e event, p *counts) {
 	n := name{e.Package, e.Test}
 	output := s.output[n]
 	delete(s.output, n)
+	if !strings.Contains(e.Test, "/") { // its subtests are in it
+		s.slow = append(s.slow, slow{n, e.Elapsed})
+		slices.SortStableFunc(s.slow, func(a, b slow) int { return cmp.Compare(b.seconds, a.seconds) })
+		s.slow = s.slow[:min(len(s.slow), mostSlow)]
+	}
 	switch e.Action {
 	case "pass":
 		p.passed++
@@ -178,6 +213,7 @@ func (s *summary) endPackage(e event, p *counts) {
 	for _, left := range s.left(e.Package) {
 		delete(s.output, left)
 	}
+	delete(s.pkgs, e.Package) // another run may have it too
 	s.total.passed += p.passed
 	s.total.failed += p.failed
 	s.total.skipped += p.skipped
@@ -209,6 +245,12 @@ func (s *summary) left(pkg string) (names []name) {
 // finish prints the end and tells whether all is well. The error is that of go
 // test as a whole.
 func (s *summary) finish(err error) bool {
+	if len(s.slow) > 0 && s.slow[0].seconds > 0 {
+		fmt.Fprintf(s.out, "\nslowest:\n")
+		for _, x := range s.slow {
+			fmt.Fprintf(s.out, "  %6.1f s  %v\n", x.seconds, x.name)
+		}
+	}
 	if len(s.skipped) > 0 {
 		fmt.Fprintf(s.out, "\nskipped:\n  %s\n", strings.Join(s.skipped, "\n  "))
 	}

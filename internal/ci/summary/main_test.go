@@ -22,7 +22,7 @@ const (
 	fails = `{"Action":"output","Package":"b","Test":"TestB/sub","Output":"    b_test.go:7: got 1, want 2\n"}
 {"Action":"fail","Package":"b","Test":"TestB/sub","Elapsed":0}
 {"Action":"fail","Package":"b","Test":"TestB","Elapsed":0}
-{"Action":"pass","Package":"b","Test":"TestC","Elapsed":0}
+{"Action":"pass","Package":"b","Test":"TestC","Elapsed":2.5}
 {"Action":"fail","Package":"b","Elapsed":0.1}
 `
 	exits = `{"Action":"output","Package":"c","Test":"TestE","Output":"last words\n"}
@@ -47,6 +47,8 @@ func TestSummary(t *testing.T) {
 	}{
 		{"pass", passes + empty, nil, []string{"a TestS: a_test.go:5: no data", "1 passed, 0 failed, 1 skipped"}},
 		{"fail", passes + fails, failed, []string{"b TestB/sub failed", "got 1, want 2", "failed:\n  b TestB/sub\n", "2 passed, 2 failed, 1 skipped"}},
+		{"twice", passes + passes, nil, []string{"2 passed, 0 failed, 2 skipped"}},
+		{"slow", passes + fails, failed, []string{"slowest:\n     2.5 s  b TestC\n", "2 passed, 2 failed, 1 skipped"}},
 		{"exit", exits, failed, []string{"c failed", "last words", "0 passed, 1 failed, 0 skipped"}},
 		{"build", passes + unbuilt, failed, []string{"undefined: x", "d failed", "1 passed, 1 failed, 1 skipped"}},
 		{"go test says nothing but fails", passes, failed, []string{"exit status 1", "1 passed, 1 failed, 1 skipped"}},

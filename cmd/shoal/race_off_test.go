@@ -1,0 +1,6 @@
+//go:build !race
+
+package main
+
+// raceDetector is not set.
+const raceDetector = false
