@@ -19,5 +19,7 @@
 // (package txindex), receipts and logs where the store has receipts.
 //
 // The package reads: it is given events and looks into the store, and has no way to
-// change anything. It prints nothing, and knows nothing of commands and flags.
+// change what is stored or what the node does. All that it hands on is a transaction that
+// somebody has signed, which any peer may send as well. It prints nothing, and knows
+// nothing of commands and flags.
 package api

@@ -32,6 +32,7 @@ import (
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/internal/chaingen"
+	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/store"
 )
 
@@ -274,6 +275,69 @@ func TestEthclient(t *testing.T) {
 				t.Errorf("the finalized block: %v", err)
 			}
 		})
+	}
+}
+
+// TestSendTransaction: what somebody has signed for the network is given to the node, which
+// says what is wrong with anything else.
+func TestSendTransaction(t *testing.T) {
+	g, err := chain.Sepolia.GenesisBlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(t.TempDir(), store.Options{
+		Network: "sepolia", Genesis: store.Genesis{Record: store.Record{Hash: g.Hash, Raw: g.Raw()}, TD: g.Difficulty},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	n, err := node.New(node.Config{Network: chain.Sepolia, Store: st})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := serveHTTP(t, api.Config{Network: chain.Sepolia, Store: st, Node: n, Tracker: api.NewTracker()}, api.HTTPConfig{})
+	c, err := ethclient.DialContext(t.Context(), "http://"+addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	key, err := crypto.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := new(big.Int).SetUint64(chain.Sepolia.ChainID())
+	legacy := &types.LegacyTx{Nonce: 1, GasPrice: big.NewInt(10), Gas: 21000, To: &common.Address{7}}
+	old := types.MustSignNewTx(key, types.HomesteadSigner{}, legacy)
+	for _, x := range []struct {
+		name string
+		tx   *types.Transaction
+		want string
+	}{
+		{"of the first kind", old, ""},
+		{"of a typed kind", types.MustSignNewTx(key, types.LatestSignerForChainID(id), &types.DynamicFeeTx{
+			ChainID: id, GasFeeCap: big.NewInt(9), GasTipCap: big.NewInt(1), Gas: 21000, To: &common.Address{7},
+		}), ""},
+		{"once more", old, "is known"},
+		{"for another network", types.MustSignNewTx(key, types.LatestSignerForChainID(big.NewInt(1)), legacy), "chain id"},
+		{"not signed", types.NewTx(legacy), "nobody has signed"},
+	} {
+		err := c.SendTransaction(t.Context(), x.tx)
+		if (err == nil) != (x.want == "") || err != nil && !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%s: %v, want %q", x.name, err, x.want)
+		}
+	}
+	var h common.Hash
+	if err := c.Client().Call(&h, "eth_sendRawTransaction", "0x05"); err == nil || !strings.Contains(err.Error(), "not a transaction") {
+		t.Errorf("junk: %v", err)
+	}
+	pay := types.MustSignNewTx(key, types.LatestSignerForChainID(id), legacy)
+	raw, err := pay.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Client().Call(&h, "eth_sendRawTransaction", hexutil.Bytes(raw)); err != nil || h != pay.Hash() {
+		t.Errorf("the hash is %x, %v", h, err)
 	}
 }
 

@@ -51,12 +51,14 @@ type Store interface {
 	AppendAncestors(dst []common.Hash, h common.Hash, max int) ([]common.Hash, error)
 }
 
-// Peering is what is read of a node. All methods are safe for concurrent use.
+// Peering is what is read of a node, and SendTransaction what it is given: see
+// [node.Node.SendTransaction]. All methods are safe for concurrent use.
 type Peering interface {
 	Peers() []node.PeerInfo
 	Standings() []node.Standing
 	Sent() uint64
 	Survey(context.Context) (downloader.Survey, bool)
+	SendTransaction(raw []byte) (common.Hash, error)
 }
 
 // StatusOf returns the status of a store that no node uses.

@@ -65,6 +65,9 @@ func (c crowd) Survey(context.Context) (downloader.Survey, bool) {
 	s.Window = downloader.Window{From: 9, Width: 1, Cells: []downloader.Cell{{State: downloader.StateLinked, Mark: 0}, {State: downloader.StateHeld, Mark: downloader.Others}, {State: downloader.StateWanted, Mark: downloader.Unmarked}}}
 	return s, true
 }
+func (c crowd) SendTransaction([]byte) (common.Hash, error) {
+	return common.Hash{}, errors.ErrUnsupported
+}
 func (c crowd) Standings() []node.Standing {
 	return []node.Standing{{Who: "192.0.2.9", Score: -30, At: time.Now(), Evidence: []string{"it lied"}}}
 }

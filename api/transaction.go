@@ -136,3 +136,11 @@ func pricePaid(tx *types.Transaction, baseFee *big.Int) *big.Int {
 	}
 	return price
 }
+
+// SendRawTransaction is eth_sendRawTransaction: a transaction that is well-formed and signed
+// for this network is passed on to the peers, and told to who asks for it, until a block has
+// it or its time is over. That says nothing of whether it can be executed: there is no state
+// here to tell by.
+func (a ethAPI) SendRawTransaction(raw hexutil.Bytes) (common.Hash, error) {
+	return a.s.cfg.Node.SendTransaction(raw)
+}

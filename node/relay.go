@@ -129,10 +129,17 @@ func (r *relay) Received(from *peer.Session, list wire.RawList) {
 		if known != nil {
 			known.Add(h, struct{}{})
 		}
-		if t, err := r.pending.add(h, raw, r.clock()); err == nil && len(r.news) < maxPending {
-			r.news = append(r.news, t)
-		}
+		r.take(h, raw)
 	}
+}
+
+// take makes a transaction pending, which is passed on. It is called with the lock held.
+func (r *relay) take(h common.Hash, raw []byte) error {
+	t, err := r.pending.add(h, raw, r.clock())
+	if err == nil && len(r.news) < maxPending {
+		r.news = append(r.news, t)
+	}
+	return err
 }
 
 // moved notes that the head has moved. It does not wait.
@@ -202,8 +209,10 @@ func (r *relay) transactionsOf(number uint64) (hashes []common.Hash, err error) 
 }
 
 // SendTransaction passes a signed transaction on to the peers, in the encoding of
-// eth_sendRawTransaction, and returns its hash. Whether it can be executed nobody here
-// can say.
+// eth_sendRawTransaction, which it copies, and returns its hash. Whether it can be executed
+// nobody here can say. It fails if it is no transaction that somebody has signed for the
+// network, is known already or too big, or if there are too many at once. It is safe for
+// concurrent use.
 func (n *Node) SendTransaction(raw []byte) (common.Hash, error) {
 	if len(raw) > 0 && raw[0] < 0xc0 { // of a typed kind: as a string it travels
 		enc, err := rlp.EncodeToBytes(raw)
@@ -216,9 +225,5 @@ func (n *Node) SendTransaction(raw []byte) (common.Hash, error) {
 	r := n.relay
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t, err := r.pending.add(h, raw, r.clock())
-	if err == nil {
-		r.news = append(r.news, t)
-	}
-	return h, err
+	return h, r.take(h, raw)
 }
