@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/ethereum/go-ethereum/common"
@@ -193,9 +194,13 @@ func (s *Store) PlanHashes(dst []common.Hash, from, to uint64) ([]common.Hash, e
 		return dst, err
 	}
 	defer s.gate.leave()
+	if p := s.plan.Load(); p != nil {
+		to = min(to, p.Len)
+	}
 	if from >= to {
 		return dst, nil
 	}
+	dst = slices.Grow(dst, int(to-from))
 	upper := planKey(to)
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixPlan}, UpperBound: upper[:]})
 	if err != nil {
