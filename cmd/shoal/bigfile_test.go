@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -70,14 +71,20 @@ func TestBigFile(t *testing.T) {
 	get = append(get, ref)
 	chunks := storedChunks(t, filepath.Join(copyOf(t, filepath.Join(root, "0"))))
 
-	// The first get is killed.
+	// The first get is killed when half has come. From then on it gets next to nothing, so
+	// that it cannot end before it is killed, and what has come has time to be written.
 	half, once := make(chan bool), new(sync.Once)
 	counts := make([]atomic.Int64, len(proxies))
 	for i, p := range proxies {
 		p.watch(func(n int64) {
 			counts[i].Store(n)
 			if counts[0].Load()+counts[1].Load()+counts[2].Load() > int64(len(chunks)/2) {
-				once.Do(func() { close(half) })
+				once.Do(func() {
+					for _, p := range proxies {
+						p.rate.Store(1000)
+					}
+					close(half)
+				})
 			}
 		})
 	}
@@ -87,6 +94,7 @@ func TestBigFile(t *testing.T) {
 	case <-killed.ended:
 		t.Fatalf("it ended before it was killed:\n%s", tail(killed.all.String()))
 	}
+	killed.writes(t, filepath.Join(root, "got", "chunks"), size*3/8)
 	killed.kill()
 	killed.frugal(t)
 	for _, p := range proxies {
@@ -166,6 +174,24 @@ func sumOf(t testing.TB, name string) []byte {
 		t.Fatal(err)
 	}
 	return h.Sum(nil)
+}
+
+// writes waits until the files of a directory have so many bytes.
+func (p *process) writes(t testing.TB, dir string, bytes int64) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		n, err := sizeOf(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n >= bytes {
+			return
+		}
+		p.alive(t)
+		if time.Since(began) > patience {
+			t.Fatalf("%d bytes are in %s, want %d; it wrote:\n%s", n, dir, bytes, tail(p.all.String()))
+		}
+	}
 }
 
 // storedChunks returns the chunks in a data directory that no process uses.

@@ -463,21 +463,7 @@ func TestInterruptedImport(t *testing.T) {
 		args = append(args, c.file)
 	}
 	p := start(t, args...)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for begun := false; !begun; {
-		segments, _ := filepath.Glob(filepath.Join(dir, "segments", "*"))
-		for _, s := range segments {
-			begun = begun || fileSize(s) > 100_000
-		}
-		select {
-		case <-tick.C:
-		case <-p.ended:
-			t.Fatalf("the import ended early; it wrote:\n%s", tail(p.all.String()))
-		case <-time.After(patience):
-			t.Fatal("the import does not begin")
-		}
-	}
+	p.writes(t, filepath.Join(dir, "segments"), 100_000)
 	p.interrupt(t)
 	p.exits(t, exitInterrupted)
 	got := decode[struct{ Head api.Head }](t, shoal(t, "status", "--datadir", dir, "--json"))
