@@ -59,6 +59,7 @@ func (r Reason) Explain() string {
 	}[min(r, reasons-1)]
 }
 
+// String returns the reason in a word or two, as JSON has it.
 func (r Reason) String() string {
 	if r < reasons {
 		return reasonText[r]

@@ -34,6 +34,7 @@ type Head struct {
 // HeadOf returns a head of the store.
 func HeadOf(h store.Head) Head { return Head{h.Number, h.Hash, json.Number(h.TD.Dec())} }
 
+// String returns number, hash and total difficulty for people.
 func (h Head) String() string {
 	return fmt.Sprintf("block %d %s, total difficulty %s", h.Number, h.Hash.Hex(), h.TD)
 }

@@ -17,6 +17,7 @@ const (
 	Era1                 // e2store entries
 )
 
+// String returns the name of the kind for people.
 func (k Kind) String() string {
 	switch k {
 	case RLP:
@@ -54,12 +55,6 @@ func Detect(prefix []byte) (Kind, bool) {
 // section 2.3.1).
 func isGzip(prefix []byte) bool {
 	return len(prefix) >= 2 && prefix[0] == 0x1f && prefix[1] == 0x8b
-}
-
-// ReadExtensions lists the extensions that chain files usually have, for help
-// texts and file pickers. [Open] does not look at them.
-func ReadExtensions() []string {
-	return []string{".rlp", ".blocks", ".hex", ".era1", ".gz"}
 }
 
 // WriteExtensions lists the extensions that [Create] accepts.

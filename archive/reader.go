@@ -61,20 +61,19 @@ type Options struct {
 // Reader reads the blocks of one chain file in order. Its methods must not be
 // called concurrently, except Progress.
 type Reader struct {
-	name    string
-	net     *chain.Network
-	opts    Options
-	file    io.Closer // nil if the stream is the caller's
-	size    int64     // of the file, 0 if unknown
-	read    counter
-	src     source
-	kind    Kind
-	gzipped bool
-	next    func() (Block, error)
-	last    *chain.Block // the last good block, nil before the first
-	behind  bool         // the entries behind the last block are being read
-	root    common.Hash  // accumulator root of an era1 file, once it has been read
-	err     error        // what ended the stream
+	name   string
+	net    *chain.Network
+	opts   Options
+	file   io.Closer // nil if the stream is the caller's
+	size   int64     // of the file, 0 if unknown
+	read   counter
+	src    source
+	kind   Kind
+	next   func() (Block, error)
+	last   *chain.Block // the last good block, nil before the first
+	behind bool         // the entries behind the last block are being read
+	root   common.Hash  // accumulator root of an era1 file, once it has been read
+	err    error        // what ended the stream
 }
 
 // Open opens the chain file at path for blocks of the network. Errors are
@@ -116,7 +115,6 @@ func NewReader(name string, stream io.Reader, net *chain.Network, opts Options) 
 		if zerr != nil {
 			return nil, r.fail(nil, 0, readError("the gzip header", zerr))
 		}
-		r.gzipped = true
 		r.src.r = bufio.NewReaderSize(zr, readAhead)
 		prefix, err = r.src.peek(8)
 	}
@@ -192,9 +190,6 @@ func (r *Reader) Kind() Kind { return r.kind }
 // Root returns the accumulator root of an era1 file that has been read to its end, zero
 // before, and of other files.
 func (r *Reader) Root() common.Hash { return r.root }
-
-// Gzipped reports whether the file is compressed with gzip.
-func (r *Reader) Gzipped() bool { return r.gzipped }
 
 // Progress returns how many bytes have been read from the file and how many it
 // has, 0 if that is not known. It may be called at any time from any

@@ -8,7 +8,9 @@ import (
 
 // Fork is the block from which on a rule holds. The zero value is a rule that
 // never holds; [At] makes the others.
-type Fork struct{ after uint64 } // the block's number plus one, 0 for never
+type Fork struct {
+	after uint64 // the block's number plus one, 0 for never
+}
 
 // At is a fork at the block of the given number, which is the first one under
 // the new rule. At(0) means from the genesis block on.
@@ -26,6 +28,7 @@ func (f Fork) Block() (number uint64, ok bool) {
 	return f.after - 1, true
 }
 
+// String returns the number of the first block under the rule, or "never".
 func (f Fork) String() string {
 	if n, ok := f.Block(); ok {
 		return fmt.Sprint(n)

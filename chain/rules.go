@@ -157,7 +157,7 @@ func (n *Network) CheckHeader(parent, h *Header) error {
 
 // CheckLink checks what must hold between a block and its parent: hash, number,
 // timestamp, gas limit, difficulty and base fee. Headers may be detached
-// ([Header.Detached]). The parent counts as checked: what follows from it is
+// ([Header.Detach]). The parent counts as checked: what follows from it is
 // only as good as it is. Errors are *[RuleError].
 func (n *Network) CheckLink(parent, b *Header) error {
 	if b.Parent != parent.Hash {

@@ -24,7 +24,7 @@ const RuleSeal Rule = "seal"
 //
 // Implementations are safe for concurrent use. An error is a *[RuleError] with
 // [RuleSeal] if the header is at fault. Any other error is about the call: the
-// header is of another format, or [Header.Detached].
+// header is of another format, or detached ([Header.Detach]).
 type Sealer interface {
 	CheckSeal(h *Header) error
 }

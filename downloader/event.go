@@ -63,6 +63,7 @@ const (
 	Fetching              // fetching blocks; all hashes are known
 )
 
+// String returns the phase in a word: idle, head, hashes or blocks.
 func (p Phase) String() string { return [...]string{"idle", "head", "hashes", "blocks"}[p] }
 
 // HeadMoved: the canonical chain has moved.

@@ -57,9 +57,10 @@ type preparer interface {
 	Prepare(ctx context.Context, number uint64) error
 }
 
+// String returns the policy in a word: sample, all or none.
 func (p Policy) String() string { return [...]string{"sample", "all", "none"}[p] }
 
-// ParsePolicy reads what String writes.
+// ParsePolicy reads what [Policy.String] returns.
 func ParsePolicy(s string) (Policy, error) {
 	for _, p := range []Policy{SealSample, SealAll, SealNone} {
 		if p.String() == s {

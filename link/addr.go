@@ -16,6 +16,7 @@ type Addr struct {
 	ID       ID // zero: whoever is there, in plain
 }
 
+// String returns the address in the form that [ParseAddr] reads.
 func (a Addr) String() string {
 	if a.ID.IsZero() {
 		return a.HostPort

@@ -31,7 +31,7 @@ const (
 // The ends of a handshake that somebody has to do something about.
 var (
 	// ErrRefused: the other side has closed the link when it had seen our key.
-	ErrRefused = errors.New("link: the other side does not let our key in: its operator has to name it, with --tls-allow")
+	ErrRefused = errors.New("link: the other side does not let our key in: its operator has to allow it")
 	// ErrPlain: what the other side sends is no TLS.
 	ErrPlain = errors.New("link: the other side does not speak TLS: it listens or has dialled in plain")
 	// ErrTimeout: the handshake took too long.

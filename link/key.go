@@ -22,6 +22,7 @@ import (
 // SubjectPublicKeyInfo). Its text is 64 hexadecimal digits. The zero ID is nobody's.
 type ID [sha256.Size]byte
 
+// String returns the 64 hexadecimal digits, in lower case.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
 // IsZero reports whether it is nobody's.

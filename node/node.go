@@ -125,7 +125,8 @@ type Node struct {
 	}
 }
 
-// New returns a node. It fails if the network's genesis block is none.
+// New returns a node. It fails if the configuration says what cannot be, such as a limit
+// below the least, or if what the store remembers of peers cannot be read.
 func New(cfg Config) (*Node, error) {
 	genesis, err := cfg.Network.GenesisBlock()
 	if err != nil {

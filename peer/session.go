@@ -164,8 +164,8 @@ func (s *Session) Since() time.Time { return s.born }
 // arriving.
 func (s *Session) Received() uint64 { return s.in.Bytes() }
 
-// Answered returns how many of them are of answers, or may be: of a message that is still
-// arriving nobody knows. It falls when that turns out to be something else, so who only
+// Answered returns how many bytes of what has come in are of answers, or may be: of a message
+// that is still arriving nobody knows. It falls when that turns out to be something else, so who only
 // asks does not seem to be about to answer.
 func (s *Session) Answered() uint64 {
 	other := s.other.Load() // first: what it counts is in the other counter already

@@ -186,8 +186,8 @@ func (p *Pool[P, K]) Busy(now time.Time, name P, bytes int64) {
 	}
 }
 
-// Free says that the peer has answered that, with so many bytes. The time that this took
-// is not held against what comes next, and tells the round trip like any other.
+// Free says that a peer has answered what [Pool.Busy] told of, with so many bytes. The time
+// that this took is not held against what comes next, and tells the round trip like any other.
 func (p *Pool[P, K]) Free(now time.Time, name P, bytes int64) {
 	pr := p.peers[name]
 	if pr == nil {

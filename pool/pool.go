@@ -268,9 +268,6 @@ func (p *Pool[P, K]) Reject(now time.Time, name P, key K) {
 	p.classes[s.class].stats.InFlight++
 }
 
-// Knows reports whether the key is wanted, in flight or held.
-func (p *Pool[P, K]) Knows(key K) bool { return p.keys.find(key) != 0 }
-
 // Wanted returns how many keys of a class wait to be asked for.
 func (p *Pool[P, K]) Wanted(class Class) int { return p.classes[class].stats.Wanted }
 

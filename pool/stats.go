@@ -135,6 +135,7 @@ const (
 
 var whyText = [NWhy]string{"unknown", "transferring", "nothing wanted", "lacking", "late", "checking", "budget", "tail", "capped"}
 
+// String returns the reason in a word or two.
 func (w Why) String() string {
 	if w < NWhy {
 		return whyText[w]

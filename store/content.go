@@ -26,6 +26,7 @@ const (
 	kinds
 )
 
+// String returns the name of the kind, or its number if there is none.
 func (k Kind) String() string {
 	if k < kinds {
 		return [kinds]string{"block", "chunk", "receipts"}[k]
