@@ -59,6 +59,7 @@ func appendCanon(b []byte, kept canon, run []Link) []byte {
 		last = kept.head(kept.len() - 1).TD
 	}
 	width := last.ByteLen()
+	b = slices.Grow(b, 1+(kept.len()+len(run))*(common.HashLength+width))
 	b = append(b, byte(width))
 	b = append(b, kept.hashes...)
 	for i := range run {

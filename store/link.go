@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/ethereum/go-ethereum/common"
@@ -61,20 +62,9 @@ func (s *Store) Link(run []Link) (Move, error) {
 			return stay, fmt.Errorf("store: link: block %d %x does not follow block %d %x", b.Number, b.Hash, a.Number, a.Hash)
 		}
 	}
-	// A linked block's parent is linked, so those already linked come first.
-	for len(run) > 0 {
-		l, err := getLink(s.db, run[0].Hash)
-		if errors.Is(err, ErrNotFound) {
-			break
-		}
-		if err != nil {
-			return stay, err
-		}
-		if l != run[0] {
-			return stay, fmt.Errorf("store: link: block %x is linked as number %d, parent %x, TD %s; now number %d, parent %x, TD %s",
-				l.Hash, l.Number, l.Parent, &l.TD, run[0].Number, run[0].Parent, &run[0].TD)
-		}
-		run = run[1:]
+	run, err := unlinked(s.db, run)
+	if err != nil {
+		return stay, err
 	}
 	if len(run) == 0 {
 		return stay, nil
@@ -102,7 +92,7 @@ func (s *Store) Link(run []Link) (Move, error) {
 			return stay, fmt.Errorf("store: link: block %x was put as number %d, not %d", l.Hash, n, l.Number)
 		}
 	}
-	b := s.db.NewBatch()
+	b := s.db.NewBatchWithSize((len(run) + canonRun) * (common.HashLength + 16)) // TDs are mostly shorter
 	defer b.Close()
 	move := stay
 	tip := &run[len(run)-1]
@@ -122,6 +112,32 @@ func (s *Store) Link(run []Link) (Move, error) {
 	}
 	s.head.Store(&move.New)
 	return move, nil
+}
+
+// unlinked returns what of a run is not linked yet. A linked block's parent is linked, so
+// those that are linked come first, and a few looks tell how many they are.
+func unlinked(r pebble.Reader, run []Link) ([]Link, error) {
+	var last Link // the highest one that is known to be linked
+	var failed error
+	n := sort.Search(len(run), func(i int) bool {
+		l, err := getLink(r, run[i].Hash)
+		switch {
+		case err == nil:
+			last = l
+		case !errors.Is(err, ErrNotFound):
+			failed = err
+		}
+		return err != nil
+	})
+	if failed != nil {
+		return nil, failed
+	}
+	if n > 0 && last != run[n-1] {
+		l := &run[n-1]
+		return nil, fmt.Errorf("store: link: block %x is linked as number %d, parent %x, TD %s; now number %d, parent %x, TD %s",
+			last.Hash, last.Number, last.Parent, &last.TD, l.Number, l.Parent, &l.TD)
+	}
+	return run[n:], nil
 }
 
 // adopt writes into b what makes the branch ending in run canonical instead of
