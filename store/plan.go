@@ -194,10 +194,11 @@ func (s *Store) PlanHashes(dst []common.Hash, from, to uint64) ([]common.Hash, e
 		return dst, err
 	}
 	defer s.gate.leave()
-	if p := s.plan.Load(); p != nil {
-		to = min(to, p.Len)
+	p := s.plan.Load()
+	if p == nil {
+		return dst, nil
 	}
-	if from >= to {
+	if to = min(to, p.Len); from >= to {
 		return dst, nil
 	}
 	dst = slices.Grow(dst, int(to-from))
