@@ -212,9 +212,7 @@ func (m sealed) apply(l *loop) error {
 // the header itself breaks a rule, nobody can serve a better one under its hash:
 // then it is the chain that is false.
 func (l *loop) refuse(peer Peer, hash common.Hash, err error) error {
-	_, isRule := errors.AsType[*chain.RuleError](err)
-	_, isFormat := errors.AsType[*chain.FormatError](err)
-	if !isRule && !isFormat {
+	if !isOfBlock(err) {
 		return err // ours: nobody is to blame
 	}
 	if !ofHeader(err) {

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
-	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/holiman/uint256"
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/store"
@@ -20,25 +17,21 @@ var errStopped = errors.New("downloader: plan closed")
 
 // linker follows the plan from its oldest block upwards: it checks that each
 // block follows its parent, adds up total difficulty, and has the store move the
-// canonical chain. It has its own goroutine and its own cursor.
+// canonical chain. While it cannot, it looks ahead (ahead.go). It has its own goroutine and
+// its own cursors.
 type linker struct {
 	d *Downloader
 
 	plan   uint64        // which one the rest is about
 	next   uint64        // index of the block that is linked next, plus one
-	parent *chain.Header // of that block
+	parent *chain.Header // of that block, unless it has been verified; nil: that is not known
 	td     store.Link    // of the parent
 	at     uint64        // index of the block that is being looked at
 	behind bool          // the last run was as long as may be
+	ahead  ahead         // what has been verified of the young end
 
 	blocks []follower // scratch: what is linked next
 	links  []store.Link
-}
-
-// follower is what is needed of a block to link it.
-type follower struct {
-	header chain.Header // without what aliases the block's bytes
-	work   uint256.Int  // what the block adds to the total difficulty
 }
 
 // linked reports a step of the linker to the loop.
@@ -68,28 +61,30 @@ func link(ctx context.Context, d *Downloader, wake <-chan struct{}) {
 	}
 }
 
-// step links one run of blocks. It reports whether there may be more.
+// step links one run of blocks, or looks ahead if there is none to be linked. It reports
+// whether there may be more.
 func (l *linker) step(ctx context.Context) bool {
 	// The number first: if the plan changes in between, what is said of it goes
 	// under the old number, and nobody listens.
 	plan := l.d.plans.Load()
 	p, ok := l.d.cfg.Store.Plan()
-	if !ok || !p.Complete {
+	if !ok {
 		return false
 	}
 	if l.plan != plan {
-		l.plan, l.parent = plan, nil
+		l.plan, l.parent, l.ahead = plan, nil, ahead{}
 	}
 	r := linked{plan: plan}
 	more, err := l.run(p, &r)
+	if !more && err == nil && !r.done && r.missing == (common.Hash{}) {
+		more, err = l.lookAhead(p, &r)
+	}
 	if err != nil {
 		l.parent = nil // whatever goes on, it begins anew
-		_, isRule := errors.AsType[*chain.RuleError](err)
-		_, isFormat := errors.AsType[*chain.FormatError](err)
 		switch {
 		case errors.Is(err, errStopped):
 			return false
-		case isRule || isFormat:
+		case isOfBlock(err):
 			r.invalid, r.index = err, l.at
 		default:
 			r.failed = err
@@ -103,17 +98,34 @@ func (l *linker) step(ctx context.Context) bool {
 
 // run links the next blocks of the plan, as many as are stored.
 func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
+	if !p.Complete {
+		return false, nil
+	}
 	if l.parent == nil {
 		if ok, err := l.open(p, r); !ok || err != nil {
 			return false, err
 		}
 	}
+	if l.next > 0 {
+		if more, err = l.advance(r); err != nil {
+			return false, err
+		}
+	}
 	if l.next == 0 {
 		r.done = true
-		l.parent = nil
+		l.parent, l.ahead = nil, ahead{}
 		return false, nil
 	}
+	return more, nil
+}
+
+// advance links a run of blocks.
+func (l *linker) advance(r *linked) (more bool, err error) {
 	from := l.next - min(l.next, linkRun)
+	verified := l.next <= l.ahead.to
+	if !verified {
+		from = max(from, l.ahead.to)
+	}
 	hashes, err := l.d.cfg.Store.PlanHashes(nil, from, l.next)
 	if err != nil {
 		return false, err
@@ -122,202 +134,30 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 		return false, errStopped
 	}
 	slices.Reverse(hashes) // the oldest first
-	if err := l.gather(hashes, r); err != nil {
+	n, err := l.gather(hashes, verified, r)
+	if err != nil {
 		return false, err
 	}
-	parent, td := l.parent, l.td
-	run := l.links[:0]
-	for i := range l.blocks {
-		l.at = l.next - 1 - uint64(i)
-		f := &l.blocks[i]
-		header := &f.header
-		if err := l.d.cfg.Network.CheckLink(parent, header); err != nil {
-			return false, err
-		}
-		if ok, err := l.checkDeferred(header, r); err != nil {
-			return false, err
-		} else if !ok {
-			break
-		}
-		if header.HasUncles() {
-			if err := l.checkUncles(hashes[i], r); err != nil {
-				return false, err
-			}
-			if r.missing != (common.Hash{}) {
-				break
-			}
-		}
-		sum, err := l.d.cfg.Network.AddWork(&td.TD, header, &f.work)
-		if err != nil {
-			return false, err
-		}
-		td = store.Link{Hash: header.Hash, Parent: header.Parent, Number: header.Number, TD: sum}
-		run = append(run, td)
-		parent = header
+	l.links = l.links[:0]
+	if verified {
+		err = l.add(hashes[:n])
+	} else {
+		err = l.follow(l.blocks[:n], r)
 	}
-	l.links = run
-	l.behind = len(run) == linkRun
-	if len(run) == 0 {
-		return false, nil
+	if n = len(l.links); n == 0 || err != nil {
+		return false, err
 	}
 	if l.d.plans.Load() != l.plan {
 		return false, errStopped // and perhaps it was not said any more which seals wait
 	}
-	move, err := l.d.cfg.Store.Link(run)
-	if err != nil {
+	if r.move, err = l.d.cfg.Store.Link(l.links); err != nil {
 		return false, err
 	}
-	r.move = move
-	r.linked = len(run)
-	l.next -= uint64(len(run))
-	l.parent, l.td = new(chain.Header), td
-	*l.parent = *parent // which is in memory that is used again
-	if l.next == 0 {
-		r.done = true
-		l.parent = nil
-		return false, nil
-	}
-	return r.missing == (common.Hash{}) && len(run) == len(hashes), nil
-}
-
-// gather reads the blocks of hashes that follow on each other, as many as are stored. If
-// the last run was whole, this one probably is too, and is read in parts at the same time:
-// after a quick walk most of a chain is here before its oldest block, and then the rest of
-// the cores would wait for one.
-func (l *linker) gather(hashes []common.Hash, r *linked) error {
-	size := max(1, len(hashes))
-	if l.behind {
-		size = linkPart
-	}
-	l.blocks = slices.Grow(l.blocks[:0], len(hashes))[:len(hashes)]
-	type part struct {
-		read int // blocks
-		err  error
-	}
-	parts := make([]part, (len(hashes)+size-1)/size)
-	var done sync.WaitGroup
-	for i := range parts {
-		p, from := &parts[i], i*size
-		done.Go(func() {
-			p.read, p.err = l.gatherPart(hashes[from:min(from+size, len(hashes))], l.blocks[from:])
-		})
-	}
-	done.Wait()
-	n := 0
-	for _, p := range parts {
-		n += p.read
-		if p.err == nil {
-			continue
-		}
-		l.blocks = l.blocks[:n]
-		l.at = l.next - 1 - uint64(n)
-		switch {
-		case errors.Is(p.err, store.ErrNotFound):
-			return nil
-		case isMissing(p.err):
-			r.missing = hashes[n]
-			return nil
-		}
-		return p.err
-	}
-	return nil
-}
-
-// gatherPart reads blocks until one is not there or not good, and says how many were.
-func (l *linker) gatherPart(hashes []common.Hash, into []follower) (read int, err error) {
-	net := l.d.cfg.Network
-	var b chain.Block
-	err = l.d.cfg.Store.Each(hashes, func(raw []byte) error {
-		if err := b.ReparseAs(net.Format, hashes[read], raw); err != nil {
-			return err
-		}
-		f := &into[read]
-		if f.work, err = net.Work(&b); err != nil {
-			return err
-		}
-		f.header = b.Header
-		f.header.Detach()
-		read++
-		return nil
-	})
-	return read, err
-}
-
-// checkDeferred checks the seal of a stored block if that was put off until now. Which
-// these were is forgotten when a plan is closed or the process ends: of blocks that may
-// be from before then as many are chosen anew, which is as good, since nobody knew them.
-// It reports false if the block is not there any more.
-func (l *linker) checkDeferred(header *chain.Header, r *linked) (bool, error) {
-	h := header.Hash
-	_, put := l.d.later.Load(h)
-	if !put && !(l.d.again.Load() && l.wantsSeals(header.Number) && rand.IntN(probeStretch) == 0) {
-		return true, nil
-	}
-	b, err := l.read(h, r) // with what the header lost when it was kept
-	if err != nil || b == nil {
-		return false, err
-	}
-	if err := l.d.cfg.Sealer.CheckSeal(&b.Header); err != nil {
-		return false, err
-	}
-	l.d.later.Delete(h)
-	return true, nil
-}
-
-// checkUncles checks the uncles of a stored block against its ancestors, all of which
-// are stored too, and, as the policy says, their seals.
-func (l *linker) checkUncles(h common.Hash, r *linked) error {
-	b, err := l.read(h, r)
-	if err != nil || b == nil {
-		return err
-	}
-	var ancestors []*chain.Block
-	for at := b; at.Number > 0 && len(ancestors) < chain.UncleDepth; {
-		a, err := l.read(at.Parent, r)
-		if err != nil || a == nil {
-			return err
-		}
-		ancestors = append(ancestors, a)
-		at = a
-	}
-	if err := l.d.cfg.Network.CheckUncles(b, ancestors); err != nil {
-		return err
-	}
-	cfg := &l.d.cfg
-	if !l.wantsSeals(b.Number) || cfg.Seals == SealSample && rand.IntN(sealOneIn) != 0 {
-		return nil
-	}
-	for u, err := range b.Uncles() {
-		if err == nil {
-			err = cfg.Sealer.CheckSeal(u)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// wantsSeals reports whether seals are checked at a height at all.
-func (l *linker) wantsSeals(number uint64) bool {
-	cfg := &l.d.cfg
-	return cfg.Sealer != nil && cfg.Seals != SealNone && number > l.d.vouch.Load()
-}
-
-// read returns a stored block, nil if it is not there. Each block has memory of
-// its own, because its header outlives the next read.
-func (l *linker) read(h common.Hash, r *linked) (*chain.Block, error) {
-	raw, err := l.d.cfg.Store.AppendRaw(nil, h)
-	if err != nil {
-		if !isMissing(err) {
-			return nil, err
-		}
-		if !errors.Is(err, store.ErrNotFound) {
-			r.missing = h
-		}
-		return nil, nil
-	}
-	return l.d.cfg.Network.ParseBlockAs(h, raw)
+	r.linked = n
+	l.behind = n == linkRun
+	l.next -= uint64(n)
+	l.td = l.links[n-1]
+	return r.missing == (common.Hash{}) && n == len(hashes), nil
 }
 
 // planHash returns the hash at an index of the plan, errStopped if the plan has been
