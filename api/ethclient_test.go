@@ -9,8 +9,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +30,7 @@ import (
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/internal/chaingen"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/store"
 )
@@ -132,13 +131,9 @@ func (l *library) Reached() uint64 { return l.Head().Number }
 // sepolia reads an archive of Sepolia that comes with the source of go-ethereum.
 func sepolia(t *testing.T, name string) *library {
 	t.Helper()
-	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/ethereum/go-ethereum").Output()
+	r, err := archive.Open(testbed.Era1(t, name), chain.Sepolia, archive.Options{Receipts: true})
 	if err != nil {
-		t.Skip("the source of go-ethereum is absent, and with it the blocks of Sepolia")
-	}
-	r, err := archive.Open(filepath.Join(strings.TrimSpace(string(dir)), "core/rawdb/eradb/testdata", name), chain.Sepolia, archive.Options{Receipts: true})
-	if err != nil {
-		t.Skip("the blocks of Sepolia are absent: ", err)
+		t.Fatal(err)
 	}
 	defer r.Close()
 	l := &library{at: map[common.Hash]int{}, receipts: map[common.Hash][]byte{}}

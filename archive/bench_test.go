@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/internal/chaingen"
+	"github.com/shoalnet/shoal/internal/testbed"
 )
 
 // BenchmarkRead reads generated blocks of 20 kB in each format, checking all
@@ -50,7 +51,7 @@ func BenchmarkRead(b *testing.B) {
 	run("hex-unchecked", chain.Dev, hexFile(blocks), unchecked)
 	run("era1", chain.Dev, era, Options{})
 	run("era1-unchecked", chain.Dev, era, unchecked)
-	data, err := os.ReadFile(gethData(b, "sepolia-00000-643a00f7.era1"))
+	data, err := os.ReadFile(testbed.Era1(b, "sepolia-00000-643a00f7.era1"))
 	if err != nil {
 		b.Fatal(err)
 	}

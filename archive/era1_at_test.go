@@ -13,6 +13,7 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/internal/testbed"
 )
 
 // TestEra1At: each block and each list of receipts of real files is found, in any order and
@@ -20,7 +21,7 @@ import (
 func TestEra1At(t *testing.T) {
 	for _, name := range []string{"sepolia-00000-643a00f7.era1", "sepolia-00021-b8814b14.era1"} {
 		t.Run(name, func(t *testing.T) {
-			data, err := os.ReadFile(gethData(t, name))
+			data, err := os.ReadFile(testbed.Era1(t, name))
 			if err != nil {
 				t.Fatal(err)
 			}

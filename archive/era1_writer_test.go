@@ -13,6 +13,7 @@ import (
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/internal/chaingen"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/store"
 )
 
@@ -22,8 +23,8 @@ var realEra1 = []struct {
 	path func(t testing.TB, name string) string
 	net  *chain.Network
 }{
-	{"sepolia-00000-643a00f7.era1", gethData, chain.Sepolia},
-	{"sepolia-00021-b8814b14.era1", gethData, chain.Sepolia},
+	{"sepolia-00000-643a00f7.era1", testbed.Era1, chain.Sepolia},
+	{"sepolia-00021-b8814b14.era1", testbed.Era1, chain.Sepolia},
 	{"mainnet-00000-5ec1ffb8.era1", func(t testing.TB, name string) string { return sharedData(t, "era1", name) }, chain.Mainnet},
 }
 

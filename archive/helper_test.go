@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,20 +28,6 @@ func sharedData(t testing.TB, elem ...string) string {
 	path := filepath.Join(append([]string{"..", "..", "shared", "data"}, elem...)...)
 	if _, err := os.Stat(path); err != nil {
 		t.Skipf("real chain data is optional, and %s is not there", path)
-	}
-	return path
-}
-
-// gethData returns the path of a real era1 file in the go-ethereum module.
-func gethData(t testing.TB, name string) string {
-	t.Helper()
-	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/ethereum/go-ethereum").Output()
-	if err != nil {
-		t.Skipf("cannot find the go-ethereum module: %v", err)
-	}
-	path := filepath.Join(strings.TrimSpace(string(dir)), "core", "rawdb", "eradb", "testdata", name)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("%s is not in the go-ethereum module", name)
 	}
 	return path
 }

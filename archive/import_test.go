@@ -18,6 +18,7 @@ import (
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/internal/chaingen"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/store"
 )
 
@@ -672,7 +673,7 @@ func TestImportReal(t *testing.T) {
 		n        uint64
 		head, td string
 	}{
-		{"sepolia", func(t testing.TB) string { return gethData(t, "sepolia-00000-643a00f7.era1") }, chain.Sepolia, 8192,
+		{"sepolia", func(t testing.TB) string { return testbed.Era1(t, "sepolia-00000-643a00f7.era1") }, chain.Sepolia, 8192,
 			"0x8e3e7dc9ef199c05683417b4aa572f0b7a8bcfafca7edb6045baabc01aa4fb0c", "14255663800"},
 		{"mainnet", func(t testing.TB) string { return sharedData(t, "era1", "mainnet-00000-5ec1ffb8.era1") }, chain.Mainnet, 8192,
 			"0xa6860fefa339c963e1bb622526cc8dd4344eedd2a9b969e74de5cccc445fbed4", "1344623723034024"},
@@ -701,7 +702,7 @@ func TestImportReal(t *testing.T) {
 		})
 	}
 	// A part of another chain, or of later, has no parent here.
-	r, err := Open(gethData(t, "sepolia-00021-b8814b14.era1"), chain.Sepolia, loose)
+	r, err := Open(testbed.Era1(t, "sepolia-00021-b8814b14.era1"), chain.Sepolia, loose)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/internal/testbed"
 )
 
 func TestRealEra1(t *testing.T) {
@@ -21,11 +22,11 @@ func TestRealEra1(t *testing.T) {
 		txs      int
 	}{
 		{
-			"sepolia-00000", func(t testing.TB) string { return gethData(t, "sepolia-00000-643a00f7.era1") },
+			"sepolia-00000", func(t testing.TB) string { return testbed.Era1(t, "sepolia-00000-643a00f7.era1") },
 			chain.Sepolia, 0, 8192, "0x8e3e7dc9ef199c05683417b4aa572f0b7a8bcfafca7edb6045baabc01aa4fb0c", "14255663800", -1,
 		},
 		{
-			"sepolia-00021", func(t testing.TB) string { return gethData(t, "sepolia-00021-b8814b14.era1") },
+			"sepolia-00021", func(t testing.TB) string { return testbed.Era1(t, "sepolia-00021-b8814b14.era1") },
 			chain.Sepolia, 172032, 8192, "", "", 93,
 		},
 		{

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/depot"
 	"github.com/shoalnet/shoal/internal/chaingen"
+	"github.com/shoalnet/shoal/internal/testbed"
 	"github.com/shoalnet/shoal/store"
 )
 
@@ -29,16 +29,8 @@ const sepoliaName = "sepolia-00000-643a00f7.era1"
 // sepolia returns the directory with archives of Sepolia in the source of go-ethereum.
 func sepolia(t testing.TB) string {
 	t.Helper()
-	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/ethereum/go-ethereum").Output()
-	if err != nil {
-		t.Skip("the source of go-ethereum is absent, and with it the archives of Sepolia")
-	}
-	from := filepath.Join(strings.TrimSpace(string(dir)), "core", "rawdb", "eradb", "testdata", sepoliaName)
-	if _, err := os.Stat(from); err != nil {
-		t.Skip("the archives of Sepolia are absent: ", err)
-	}
 	to := t.TempDir() // without the archive of epoch 21, which stands on nothing
-	if err := os.Symlink(from, filepath.Join(to, sepoliaName)); err != nil {
+	if err := os.Symlink(testbed.Era1(t, sepoliaName), filepath.Join(to, sepoliaName)); err != nil {
 		t.Fatal(err)
 	}
 	return to

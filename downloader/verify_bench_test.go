@@ -2,9 +2,6 @@ package downloader_test
 
 import (
 	"fmt"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +10,7 @@ import (
 
 	"github.com/shoalnet/shoal/archive"
 	"github.com/shoalnet/shoal/chain"
+	"github.com/shoalnet/shoal/internal/testbed"
 )
 
 // BenchmarkVerify measures how fast real blocks are verified as a sync does it,
@@ -94,12 +92,7 @@ func onCores(cores, n int, f func(i int)) time.Duration {
 // go-ethereum.
 func sepolia(b *testing.B, n int) []*chain.Block {
 	b.Helper()
-	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/ethereum/go-ethereum").Output()
-	if err != nil {
-		b.Fatal(err)
-	}
-	file := filepath.Join(strings.TrimSpace(string(dir)), "core", "rawdb", "eradb", "testdata", "sepolia-00000-643a00f7.era1")
-	r, err := archive.Open(file, chain.Sepolia, archive.Options{})
+	r, err := archive.Open(testbed.Era1(b, "sepolia-00000-643a00f7.era1"), chain.Sepolia, archive.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -332,18 +332,7 @@ func (w *world) settled(b *testbed.Branch) {
 func (w *world) story() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := ""
-	for _, e := range w.events {
-		if p, ok := e.(downloader.Progress); ok {
-			s += fmt.Sprintf("progress %v target %d hashes %d fed %d waiting %q pool %+v\n", p.Phase, p.Target, p.Hashes, p.Fed, p.Waiting, p.Pool)
-			continue
-		}
-		s += fmt.Sprintf("%T %+v\n", e, e)
-	}
-	if len(s) > 6000 {
-		s = "…" + s[len(s)-6000:]
-	}
-	return s
+	return testbed.Story(w.events)
 }
 
 // watchdog fails if the downloader has stalled while an honest peer that has what

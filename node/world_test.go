@@ -313,20 +313,7 @@ func (m *machine) last() downloader.Progress {
 }
 
 // story is what has happened, for a test that fails.
-func (m *machine) story() string {
-	s := ""
-	for _, e := range m.happened() {
-		if p, ok := e.(downloader.Progress); ok {
-			s += fmt.Sprintf("progress %v target %d hashes %d fed %d waiting %q pool %+v\n", p.Phase, p.Target, p.Hashes, p.Fed, p.Waiting, p.Pool)
-			continue
-		}
-		s += fmt.Sprintf("%T %+v\n", e, e)
-	}
-	if len(s) > 6000 {
-		s = "…" + s[len(s)-6000:]
-	}
-	return s
-}
+func (m *machine) story() string { return testbed.Story(m.happened()) }
 
 // hostOf returns the address without the port.
 func hostOf(addr string) string {

@@ -1,9 +1,11 @@
 // Package testbed is what the tests of several rooms build their worlds of: chains as
 // peers serve them, and as rogues do; somebody who stands for proof of work, and the
-// watchdog as an oracle. It knows no network and no store; each room has its own.
+// watchdog as an oracle; and where there are real blocks. It knows no network and no store;
+// each room has its own.
 package testbed
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -142,4 +144,21 @@ func Watchdog[E any](t testing.TB, events []E, serves func(peer string, h common
 			}
 		}
 	}
+}
+
+// Story tells of the events of a downloader and a node, the latest of them, for a test that
+// fails.
+func Story[E any](events []E) string {
+	s := ""
+	for _, e := range events {
+		if p, ok := any(e).(downloader.Progress); ok {
+			s += fmt.Sprintf("progress %v target %d hashes %d fed %d waiting %q pool %+v\n", p.Phase, p.Target, p.Hashes, p.Fed, p.Waiting, p.Pool)
+			continue
+		}
+		s += fmt.Sprintf("%T %+v\n", e, e)
+	}
+	if len(s) > 6000 {
+		s = "…" + s[len(s)-6000:]
+	}
+	return s
 }
