@@ -202,19 +202,15 @@ func (s *Store) PlanHashes(dst []common.Hash, from, to uint64) ([]common.Hash, e
 		return dst, nil
 	}
 	dst = slices.Grow(dst, int(to-from))
-	upper := planKey(to)
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixPlan}, UpperBound: upper[:]})
+	// No run has more than planRun hashes: the one that holds from starts here at the
+	// earliest. Going back to it would have Pebble copy it.
+	lower, upper := planKey(from-min(from, planRun-1)), planKey(to)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower[:], UpperBound: upper[:]})
 	if err != nil {
 		return dst, fmt.Errorf("store: read plan: %w", err)
 	}
 	defer it.Close()
-	// The run that holds from starts at from or before.
-	key := planKey(from)
-	ok := it.SeekGE(key[:])
-	if !ok || keyNumber(it.Key()) > from {
-		ok = it.SeekLT(key[:])
-	}
-	for ; ok && from < to; ok = it.Next() {
+	for ok := it.First(); ok && from < to; ok = it.Next() {
 		start, v := keyNumber(it.Key()), it.Value()
 		if len(v)%common.HashLength != 0 {
 			return dst, badValue(prefixPlan, v)
