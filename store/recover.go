@@ -309,13 +309,15 @@ func unlinkLost(b *pebble.Batch, lost func(common.Hash) bool) (before, after Hea
 		return before, after, err
 	}
 	lowest := uint64(math.MaxUint64) // lost canonical number
+search:
 	for c, err := range canonUp(b, 0, math.MaxUint64) {
 		if err != nil {
 			return before, after, err
 		}
 		for i := range c.len() {
-			if lowest == math.MaxUint64 && lost(c.hash(i)) {
+			if lost(c.hash(i)) {
 				lowest = c.number + uint64(i)
+				break search
 			}
 		}
 	}
