@@ -57,24 +57,24 @@ func (l *linker) lookAhead(p store.Plan, r *linked) (more bool, err error) {
 	if a.full || from+aheadRun > p.Len {
 		return false, nil
 	}
-	hashes, err := l.d.cfg.Store.PlanHashes(nil, from, from+aheadRun)
+	hashes, err := l.d.cfg.Store.PlanHashes(nil, from, from+aheadRun-uint64(a.read))
 	if err != nil {
 		return false, err
 	}
-	if len(hashes) != aheadRun {
+	if len(hashes) != aheadRun-a.read {
 		return false, errStopped
 	}
 	slices.Reverse(hashes)
 	if a.next == nil {
 		a.next = make([]follower, aheadRun+chain.UncleDepth)
 	}
-	n, err := l.gatherPart(hashes[a.read:], a.next[a.read:])
+	n, err := l.gatherPart(hashes, a.next[a.read:])
 	a.read += n
 	switch {
 	case errors.Is(err, store.ErrNotFound): // next time it goes on from there
 		return false, nil
 	case isMissing(err):
-		r.missing = hashes[a.read]
+		r.missing = hashes[n]
 		return false, nil
 	case isOfBlock(err):
 		// Whether it belongs to the head's chain is not known yet. Linking comes to it.
