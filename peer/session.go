@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,64 +83,6 @@ func New(conn net.Conn, inbound bool, cfg *Config) *Session {
 	s.in = wire.NewReader(watchedReader{s})
 	s.out = wire.NewWriter(pacedWriter{s})
 	return s
-}
-
-// watchedReader notes since when the reader waits: as long as bytes come, a peer
-// is alive, and while a handler or the throttle keeps us from reading, its silence is
-// ours. What the throttle has not let through yet has not come.
-type watchedReader struct{ s *Session }
-
-func (r watchedReader) Read(p []byte) (int, error) {
-	throttle := r.s.cfg.Download
-	r.s.waiting.Store(int64(time.Since(r.s.born)))
-	n, err := r.s.conn.Read(p[:throttle.part(len(p))])
-	r.s.waiting.Store(-1)
-	if n > 0 {
-		throttle.pass(r.s.ctx, n)
-	}
-	return n, err
-}
-
-// silence is how long nothing has moved.
-func (s *Session) silence() time.Duration {
-	since := s.waiting.Load()
-	if since < 0 {
-		return 0
-	}
-	return time.Since(s.born) - time.Duration(max(since, s.moved.Load()))
-}
-
-// pacedWriter gives every part of a frame its own time, so that a big answer over
-// a slow link is not cut off while it moves. It tells what an error of the
-// connection means to the session.
-type pacedWriter struct{ s *Session }
-
-func (w pacedWriter) Write(p []byte) (n int, err error) {
-	throttle := w.s.cfg.Upload
-	for len(p) > 0 && err == nil {
-		part := throttle.part(min(len(p), writePart))
-		if throttle.pass(w.s.ctx, part) {
-			w.s.moved.Store(int64(time.Since(w.s.born))) // that it was quiet is our doing
-		}
-		begun := time.Now()
-		w.s.conn.SetWriteDeadline(begun.Add(writeTimeout))
-		if w.s.ctx.Err() != nil {
-			w.s.conn.SetWriteDeadline(w.s.over())
-		}
-		var m int
-		m, err = w.s.conn.Write(p[:part])
-		n, p = n+m, p[m:]
-		if err == nil && time.Since(begun) >= slowWrite {
-			w.s.moved.Store(int64(time.Since(w.s.born)))
-		}
-	}
-	switch {
-	case err == nil:
-		return n, nil
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return n, ErrTimeout
-	}
-	return n, fmt.Errorf("%w: writing: %w", ErrClosed, err)
 }
 
 // Inbound reports whether the other side dialled.
@@ -332,87 +273,3 @@ func (s *Session) readError(err error) error {
 	}
 	return fmt.Errorf("%w: reading: %w", ErrClosed, err) // reset, most likely
 }
-
-func (s *Session) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// GetBlocks asks for at most [wire.MaxBlocks] blocks. The answer comes to
-// Handler.Blocks with the id.
-func (s *Session) GetBlocks(id uint64, hashes []common.Hash) {
-	list := make(wire.HashList, 0, 33*len(hashes))
-	for _, h := range hashes {
-		list = wire.AppendHash(list, h)
-	}
-	s.mu.Lock()
-	s.mu.asked.add(id, hashes)
-	s.mu.ours = append(s.mu.ours, wire.GetBlocks{HashList: list})
-	s.mu.Unlock()
-	s.poke()
-}
-
-// GetHashes asks for the ancestors of a block, its parent first. More than
-// [wire.MaxHashes] are not asked for: old servers would send them.
-func (s *Session) GetHashes(start common.Hash, max int) {
-	most := uint64(min(max, wire.MaxHashes))
-	s.mu.Lock()
-	s.mu.hashRequests = append(s.mu.hashRequests, hashRequest{start, most})
-	s.mu.ours = append(s.mu.ours, wire.GetBlockHashes{Start: start, Max: most})
-	s.mu.Unlock()
-	s.poke()
-}
-
-// GetPeers asks for addresses of other nodes, unless that has been asked and not been
-// answered: the answer may never come (A32). It comes to [Directory.Heard].
-func (s *Session) GetPeers() {
-	s.mu.Lock()
-	asked := s.mu.peersAsked
-	if !asked {
-		s.mu.peersAsked = true
-		s.mu.ours = append(s.mu.ours, wire.GetPeers{})
-	}
-	s.mu.Unlock()
-	if !asked {
-		s.poke()
-	}
-}
-
-// GetTransactions asks for the pending transactions. They come to [Relay.Received], if
-// there are any (A33).
-func (s *Session) GetTransactions() {
-	s.mu.Lock()
-	s.mu.ours = append(s.mu.ours, wire.GetTransactions{})
-	s.mu.Unlock()
-	s.poke()
-}
-
-// SendTransactions sends transactions that the other side did not ask for. If it does not
-// read those before, they are dropped.
-func (s *Session) SendTransactions(list wire.RawList) {
-	s.mu.Lock()
-	if len(s.mu.transactions)+len(list) <= maxOutgoing {
-		s.mu.transactions = append(s.mu.transactions, list...)
-	}
-	s.mu.Unlock()
-	s.poke()
-}
-
-// Announce sends a block that the other side did not ask for. The block must not
-// change any more. When many announcements wait for a slow peer, the oldest is
-// dropped.
-func (s *Session) Announce(raw []byte) {
-	s.mu.Lock()
-	if s.mu.announced++; s.mu.announced > maxAnnounced {
-		i := slices.IndexFunc(s.mu.ours, isAnnouncement)
-		s.mu.ours = slices.Delete(s.mu.ours, i, i+1)
-		s.mu.announced--
-	}
-	s.mu.ours = append(s.mu.ours, wire.Blocks{RawList: raw})
-	s.mu.Unlock()
-	s.poke()
-}
-
-func isAnnouncement(m wire.Message) bool { return m.ID() == wire.IDBlocks }
