@@ -255,18 +255,29 @@ type crashPoint struct {
 
 // recordCrashes runs work over a crashable file system and returns a clone of
 // it for each moment around a sync, with none, some and most of what was not
-// synced.
+// synced, in turns.
 func recordCrashes(base *vfs.MemFS, a *acked, work func(fs vfs.FS)) []crashPoint {
+	n := 0
+	return recordCrashesOf(base, a, work, func() []int {
+		n++
+		return []int{0, 50, 90}[n%3:][:1]
+	})
+}
+
+// recordCrashesOf does the same with as many clones as kept says of how much of what was not
+// synced, in per cent.
+func recordCrashesOf(base *vfs.MemFS, a *acked, work func(fs vfs.FS), kept func() []int) []crashPoint {
 	var mu sync.Mutex // syncs come from several goroutines of the index
 	var points []crashPoint
 	work(&syncHookFS{FS: base, hook: func() {
 		mu.Lock()
 		defer mu.Unlock()
 		promised := a.clone() // first: it must not know more than the clone
-		n := len(points)
-		percent := []int{0, 50, 90}[n%3]
-		cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(uint64(n), 1))}
-		points = append(points, crashPoint{base.CrashClone(cfg), promised, fmt.Sprintf("point %d, %d %% of unsynced data kept", n, percent)})
+		for _, percent := range kept() {
+			n := len(points)
+			cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(uint64(n), 1))}
+			points = append(points, crashPoint{base.CrashClone(cfg), promised, fmt.Sprintf("point %d, %d %% of unsynced data kept", n, percent)})
+		}
 	}})
 	return points
 }
