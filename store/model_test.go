@@ -93,6 +93,14 @@ func agreesWithModel(t *rapid.T) {
 		}
 		return &m.world[rapid.IntRange(0, len(m.world)-1).Draw(t, what)]
 	}
+	steps := 0
+	agreeOnAll := func(t *rapid.T) {
+		for i := range m.world {
+			if err := agree(s, m, &m.world[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	t.Repeat(map[string]func(*rapid.T){
 		"grow": func(t *rapid.T) {
 			parent := anyBlock(t, "parent").link
@@ -310,10 +318,8 @@ func agreesWithModel(t *rapid.T) {
 			if p, ok := s.Plan(); ok != (m.plan != nil) || ok && p != *m.plan {
 				t.Fatalf("plan %+v, want %+v", p, m.plan)
 			}
-			for i := range m.world {
-				if err := agree(s, m, &m.world[i]); err != nil {
-					t.Fatal(err)
-				}
+			if steps++; steps%sparse == 0 {
+				agreeOnAll(t)
 			}
 			if n := s.Chunks(); n != m.chunks() {
 				t.Fatalf("%d chunks, want %d", n, m.chunks())
@@ -332,6 +338,7 @@ func agreesWithModel(t *rapid.T) {
 			}
 		},
 	})
+	agreeOnAll(t)
 }
 
 func agree(s *Store, m *model, b *block) error {
