@@ -18,7 +18,7 @@ type Importer interface {
 	AppendRaw(dst []byte, hash common.Hash) ([]byte, error)
 	Put([]store.Record) (int, error)
 	PutContent(store.Kind, []store.Record) (int, error)
-	Link([]store.Link) (store.Move, error)
+	LinkHeld([]store.Link) (store.Move, error)
 }
 
 // ErrNoParent: the first block of a file does not stand on a block that is here.
@@ -174,7 +174,7 @@ func (im *importer) flush() (err error) {
 		}
 		im.done.Receipts += uint64(added)
 	}
-	move, err := im.to.Link(links)
+	move, err := im.to.LinkHeld(links)
 	if err != nil {
 		return err
 	}

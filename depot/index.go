@@ -17,7 +17,7 @@ type Registry interface {
 	Linked(common.Hash) (store.Link, bool, error)
 	AppendRaw(dst []byte, hash common.Hash) ([]byte, error)
 	Register(store.Kind, []store.Record) (int, error)
-	Link([]store.Link) (store.Move, error)
+	LinkHeld([]store.Link) (store.Move, error)
 	Meta(key string) ([]byte, error)
 	SetMeta(key string, value []byte) error
 }
@@ -110,8 +110,8 @@ func (r *registrar) PutContent(k store.Kind, recs []store.Record) (int, error) {
 	return r.Register(k, recs)
 }
 
-// Link implements archive.Importer.
-func (r *registrar) Link(run []store.Link) (store.Move, error) {
+// LinkHeld implements archive.Importer.
+func (r *registrar) LinkHeld(run []store.Link) (store.Move, error) {
 	r.last = run[len(run)-1]
-	return r.Registry.Link(run)
+	return r.Registry.LinkHeld(run)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rlp"
+	"github.com/holiman/uint256"
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/internal/chaingen"
@@ -73,9 +74,9 @@ func (b *bank) AppendRaw(dst []byte, h common.Hash) ([]byte, error) {
 	return b.Store.AppendRaw(dst, h)
 }
 
-func (b *bank) Link(run []store.Link) (store.Move, error) {
+func (b *bank) LinkHeld(run []store.Link) (store.Move, error) {
 	b.linked = append(b.linked, len(run))
-	return b.Store.Link(run)
+	return b.Store.LinkHeld(run)
 }
 
 // begin starts a plan for the last of some blocks, as the loop does.
@@ -242,8 +243,8 @@ func TestLinkingAheadChangesNothing(t *testing.T) {
 	}
 }
 
-// TestNoBlockIsReadForNothing: one that is verified ahead is read then and when it is
-// linked, any other once, but for a run of them where both ends meet.
+// TestNoBlockIsReadForNothing: each is read once, when it is verified ahead or when it is
+// linked, but for a run of them where both ends meet.
 func TestNoBlockIsReadForNothing(t *testing.T) {
 	blocks := generate(chain.Dev, 1, 2000, 0)
 	b := newBank(t, chain.Dev)
@@ -273,14 +274,10 @@ func TestNoBlockIsReadForNothing(t *testing.T) {
 	}
 	b.holds(blocks)
 	again := 0
-	for i, x := range blocks {
-		most := 1
-		if uint64(len(blocks)-i) <= to {
-			most = 2
-		}
-		if n := b.reads[x.Hash]; n == most+1 {
+	for _, x := range blocks {
+		if n := b.reads[x.Hash]; n == 2 {
 			again++
-		} else if n != most {
+		} else if n != 1 {
 			t.Fatalf("block %d, of which the youngest %d are verified ahead, was read %d times", x.Number, to, n)
 		}
 	}
@@ -289,6 +286,51 @@ func TestNoBlockIsReadForNothing(t *testing.T) {
 	}
 	if last := b.linked[len(b.linked)-1]; uint64(last) != to {
 		t.Errorf("the %d blocks that were verified are not linked at once, but the last %d", to, last)
+	}
+}
+
+// TestVerifiedBlocksAreLinkedInSteps, after each of which another process can go on.
+func TestVerifiedBlocksAreLinkedInSteps(t *testing.T) {
+	const n, gap = addRun + 3*aheadRun, aheadRun
+	blocks := generate(chain.Dev, 1, n, 0)
+	for _, cut := range []bool{false, true} {
+		b := newBank(t, chain.Dev)
+		b.begin(blocks)
+		b.walked(blocks[:n-1], false)
+		b.put(blocks[gap:]...)
+		b.work()
+		if b.ahead.to < addRun {
+			t.Fatalf("%d blocks are verified", b.ahead.to)
+		}
+		b.put(blocks[:gap]...)
+		b.walked(nil, true)
+		for len(b.linked) == 0 || b.linked[len(b.linked)-1] != addRun {
+			if !b.step(t.Context()) {
+				t.Fatalf("%d blocks are verified, steps of %d are linked", b.ahead.to, b.linked)
+			}
+			<-b.d.inbox
+		}
+		if head := b.Head(); head.Number == n {
+			t.Fatal("all are linked in one step")
+		}
+		if cut {
+			b.linker = &linker{d: b.d}
+		}
+		if last := b.work(); !last.done {
+			t.Fatalf("it has said %+v", last)
+		}
+		var td uint256.Int
+		for _, x := range blocks {
+			td.Add(&td, &x.Difficulty)
+		}
+		g, err := chain.Dev.GenesisBlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		td.Add(&td, &g.Difficulty)
+		if head := b.Head(); head.Hash != blocks[n-1].Hash || head.TD != td {
+			t.Errorf("cut off %v: the head is %+v, want total difficulty %v", cut, head, &td)
+		}
 	}
 }
 
@@ -438,8 +480,9 @@ func TestUnclesWhereBothEndsMeet(t *testing.T) {
 	}
 }
 
-// TestABlockThatIsLostAhead is told of when it is looked at, and again if it is lost after
-// that.
+// TestABlockThatIsLostAhead is told of when it is looked at. One that is lost after that is
+// like any other that is lost: it is found missing when it is read the next time, and that is
+// not for linking it.
 func TestABlockThatIsLostAhead(t *testing.T) {
 	const n = 1000
 	blocks := generate(chain.Dev, 1, n, 4)
@@ -468,10 +511,6 @@ func TestABlockThatIsLostAhead(t *testing.T) {
 			lose(b, lost)
 			b.put(blocks[:300]...)
 			b.walked(nil, true)
-			if got := b.work(); b.lost != (common.Hash{}) && got.missing != lost {
-				t.Fatalf("it has said %+v", got)
-			}
-			lose(b, common.Hash{})
 			if got := b.work(); !got.done {
 				t.Fatalf("it has said %+v", got)
 			}

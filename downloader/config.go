@@ -52,7 +52,7 @@ type Store interface {
 	Linked(common.Hash) (store.Link, bool, error)
 	Put([]store.Record) (int, error)
 	Replace([]store.Record) error
-	Link([]store.Link) (store.Move, error)
+	LinkHeld([]store.Link) (store.Move, error)
 
 	Plan() (store.Plan, bool)
 	StartPlan(store.Plan) error

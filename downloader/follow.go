@@ -20,12 +20,10 @@ type follower struct {
 }
 
 // gather reads the blocks of hashes that follow on each other, as many as are stored, and
-// says how many. What has been verified is not looked into: it is read because the store
-// links at once what it has just read, and would look for anything else in its index, which
-// takes longer. If the last run was whole, this one probably is too, and is read in parts at
+// says how many. If the last run was whole, this one probably is too, and is read in parts at
 // the same time: after a quick walk most of a chain is here before its oldest block, and then
 // the rest of the cores would wait for one.
-func (l *linker) gather(hashes []common.Hash, verified bool, r *linked) (n int, err error) {
+func (l *linker) gather(hashes []common.Hash, r *linked) (n int, err error) {
 	size := max(1, len(hashes))
 	if l.behind {
 		size = linkPart
@@ -41,11 +39,7 @@ func (l *linker) gather(hashes []common.Hash, verified bool, r *linked) (n int, 
 		p, from := &parts[i], i*size
 		hashes := hashes[from:min(from+size, len(hashes))]
 		done.Go(func() {
-			if verified {
-				p.err = l.d.cfg.Store.Each(hashes, func([]byte) error { p.read++; return nil })
-			} else {
-				p.read, p.err = l.gatherPart(hashes, l.blocks[from:])
-			}
+			p.read, p.err = l.gatherPart(hashes, l.blocks[from:])
 		})
 	}
 	done.Wait()
@@ -87,12 +81,17 @@ func (l *linker) gatherPart(hashes []common.Hash, into []follower) (read int, er
 	return read, err
 }
 
-// follow prepares the linking of blocks that have been read.
-func (l *linker) follow(blocks []follower, r *linked) error {
+// follow reads blocks that follow on each other, the oldest first, as many as are stored,
+// and prepares their linking.
+func (l *linker) follow(hashes []common.Hash, r *linked) error {
+	n, err := l.gather(hashes, r)
+	if err != nil {
+		return err
+	}
 	parent, td := l.parent, l.td.TD
-	for i := range blocks {
+	for i := range n {
 		l.at = l.next - 1 - uint64(i)
-		header := &blocks[i].header
+		header := &l.blocks[i].header
 		ok, err := l.follows(parent, header, r)
 		if err != nil {
 			return err
@@ -100,7 +99,7 @@ func (l *linker) follow(blocks []follower, r *linked) error {
 		if !ok {
 			break
 		}
-		if td, err = l.d.cfg.Network.AddWork(&td, header, &blocks[i].work); err != nil {
+		if td, err = l.d.cfg.Network.AddWork(&td, header, &l.blocks[i].work); err != nil {
 			return err
 		}
 		l.links = append(l.links, store.Link{Hash: header.Hash, Parent: header.Parent, Number: header.Number, TD: td})

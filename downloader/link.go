@@ -113,7 +113,7 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 	}
 	if l.next == 0 {
 		r.done = true
-		l.parent, l.ahead = nil, ahead{}
+		l.parent, l.ahead, l.blocks, l.links = nil, ahead{}, nil, nil
 		return false, nil
 	}
 	return more, nil
@@ -121,11 +121,12 @@ func (l *linker) run(p store.Plan, r *linked) (more bool, err error) {
 
 // advance links a run of blocks.
 func (l *linker) advance(r *linked) (more bool, err error) {
-	from := l.next - min(l.next, linkRun)
 	verified := l.next <= l.ahead.to
-	if !verified {
-		from = max(from, l.ahead.to)
+	most, end := uint64(linkRun), l.ahead.to
+	if verified {
+		most, end = addRun, 0
 	}
+	from := max(l.next-min(l.next, most), end)
 	hashes, err := l.d.cfg.Store.PlanHashes(nil, from, l.next)
 	if err != nil {
 		return false, err
@@ -134,23 +135,20 @@ func (l *linker) advance(r *linked) (more bool, err error) {
 		return false, errStopped
 	}
 	slices.Reverse(hashes) // the oldest first
-	n, err := l.gather(hashes, verified, r)
-	if err != nil {
-		return false, err
-	}
 	l.links = l.links[:0]
 	if verified {
-		err = l.add(hashes[:n])
+		err = l.add(hashes)
 	} else {
-		err = l.follow(l.blocks[:n], r)
+		err = l.follow(hashes, r)
 	}
-	if n = len(l.links); n == 0 || err != nil {
+	n := len(l.links)
+	if n == 0 || err != nil {
 		return false, err
 	}
 	if l.d.plans.Load() != l.plan {
 		return false, errStopped // and perhaps it was not said any more which seals wait
 	}
-	if r.move, err = l.d.cfg.Store.Link(l.links); err != nil {
+	if r.move, err = l.d.cfg.Store.LinkHeld(l.links); err != nil {
 		return false, err
 	}
 	r.linked = n

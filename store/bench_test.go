@@ -60,7 +60,7 @@ func benchChain(b *testing.B, s *Store, n int) []Record {
 			l.TD.Add(&prev.TD, uint256.NewInt(1<<40))
 			links[i], prev = l, l
 		}
-		if _, err := s.Link(links); err != nil {
+		if _, err := s.LinkHeld(links); err != nil {
 			b.Fatal(err)
 		}
 		all = append(all, recs...)
@@ -82,7 +82,7 @@ func BenchmarkLink(b *testing.B) {
 	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "put+link/s")
 }
 
-// BenchmarkLinkAlone links blocks that were put a moment ago: one, as new heads come, and
+// BenchmarkLinkAlone links blocks that are known to be held: one, as new heads come, and
 // as many as a sync does at once. B/block is what the index has to write
 // for it, before tables are merged.
 func BenchmarkLinkAlone(b *testing.B) {
@@ -107,7 +107,7 @@ func BenchmarkLinkAlone(b *testing.B) {
 				rounds++
 				before := s.db.Metrics().WAL.BytesIn
 				b.StartTimer()
-				if _, err := s.Link(run); err != nil {
+				if _, err := s.LinkHeld(run); err != nil {
 					b.Fatal(err)
 				}
 				b.StopTimer()

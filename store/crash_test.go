@@ -104,7 +104,7 @@ func crashWorkload(s *Store, a *acked) error {
 		return nil
 	}
 	link := func(bs []block) error {
-		if _, err := s.Link(links(bs)); err != nil {
+		if _, err := s.LinkHeld(links(bs)); err != nil { // as a sync does
 			return err
 		}
 		a.mu.Lock()

@@ -44,7 +44,16 @@ func (m Move) Moved() bool { return m.Old.Hash != m.New.Hash }
 // Errors: ErrNotLinked, ErrNotFound for a block that is not held, ErrFailed,
 // and plain ones for a run that is not a run. On an error nothing has changed.
 // Durable when it returns.
-func (s *Store) Link(run []Link) (Move, error) {
+func (s *Store) Link(run []Link) (Move, error) { return s.link(run, false) }
+
+// LinkHeld is [Store.Link] for who knows that all blocks of the run are held under their
+// numbers, because it has put or read each of them since the store was opened: no block is
+// taken out before it is closed. To look for a small block in the index costs several times
+// as much as all the rest of linking it. If the caller is mistaken, the canonical chain names
+// blocks that are not there.
+func (s *Store) LinkHeld(run []Link) (Move, error) { return s.link(run, true) }
+
+func (s *Store) link(run []Link, known bool) (Move, error) {
 	if err := s.gate.enter(); err != nil {
 		return Move{}, err
 	}
@@ -79,17 +88,9 @@ func (s *Store) Link(run []Link) (Move, error) {
 	if run[0].Number != parent.Number+1 || !run[0].TD.Gt(&parent.TD) {
 		return stay, fmt.Errorf("store: link: block %d %x does not follow block %d %x", run[0].Number, run[0].Hash, parent.Number, parent.Hash)
 	}
-	look := &s.mu.lookup
-	unknown := s.known.unknown(run)
-	if err := look.find(s, Block, len(unknown), func(i int) *common.Hash { return &unknown[i].Hash }); err != nil {
-		return stay, err
-	}
-	for i, l := range unknown {
-		if look.state[i] != held {
-			return stay, fmt.Errorf("store: link block %d %x: %w", l.Number, l.Hash, ErrNotFound)
-		}
-		if n := look.places[i].number; n != l.Number {
-			return stay, fmt.Errorf("store: link: block %x was put as number %d, not %d", l.Hash, n, l.Number)
+	if !known {
+		if err := s.lookFor(run); err != nil {
+			return stay, err
 		}
 	}
 	b := s.db.NewBatchWithSize((len(run) + canonRun) * (common.HashLength + 16)) // TDs are mostly shorter
@@ -112,6 +113,24 @@ func (s *Store) Link(run []Link) (Move, error) {
 	}
 	s.head.Store(&move.New)
 	return move, nil
+}
+
+// lookFor fails unless all blocks of a run are held under their numbers. Needs mu.
+func (s *Store) lookFor(run []Link) error {
+	look := &s.mu.lookup
+	if err := look.find(s, Block, len(run), func(i int) *common.Hash { return &run[i].Hash }); err != nil {
+		return err
+	}
+	for i := range run {
+		l := &run[i]
+		if look.state[i] != held {
+			return fmt.Errorf("store: link block %d %x: %w", l.Number, l.Hash, ErrNotFound)
+		}
+		if n := look.places[i].number; n != l.Number {
+			return fmt.Errorf("store: link: block %x was put as number %d, not %d", l.Hash, n, l.Number)
+		}
+	}
+	return nil
 }
 
 // unlinked returns what of a run is not linked yet. A linked block's parent is linked, so

@@ -192,7 +192,11 @@ func agreesWithModel(t *rapid.T) {
 					m.head = last
 				}
 			}
-			move, err := s.Link(run)
+			link := s.Link
+			if want != ErrNotFound && rapid.Bool().Draw(t, "known to be held") {
+				link = s.LinkHeld
+			}
+			move, err := link(run)
 			if !errors.Is(err, want) {
 				t.Fatalf("Link: %v, want %v", err, want)
 			}

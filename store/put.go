@@ -117,11 +117,6 @@ func (s *Store) put(k Kind, recs []Record, again bool) (added int, err error) {
 	}
 	f.commit()
 	f.held.Store(count)
-	for i := range recs {
-		if k == Block && wanted(i) {
-			s.known.add(&recs[i].Hash, recs[i].Number)
-		}
-	}
 	return added, nil
 }
 

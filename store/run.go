@@ -56,7 +56,7 @@ func (s *Store) AppendBlocks(dst []byte, hashes []common.Hash, most, limit int) 
 		if n == most {
 			break
 		}
-		raw, _, err := s.read(r, h)
+		raw, err := s.read(r, h)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
@@ -88,11 +88,10 @@ func (s *Store) Each(hashes []common.Hash, visit func(raw []byte) error) error {
 	r := s.openRun()
 	defer r.close()
 	for i := range hashes {
-		raw, number, err := s.read(r, hashes[i])
+		raw, err := s.read(r, hashes[i])
 		if err != nil {
 			return err
 		}
-		s.known.add(&hashes[i], number)
 		if err := visit(raw); err != nil {
 			return err
 		}
@@ -112,26 +111,26 @@ func (r *run) close() {
 	}
 }
 
-// read returns the bytes of a block, which are valid until the next call, and its number.
-func (s *Store) read(r *run, h common.Hash) (raw []byte, number uint64, err error) {
+// read returns the bytes of a block, which are valid until the next call.
+func (s *Store) read(r *run, h common.Hash) ([]byte, error) {
 	record, err := r.next(h)
 	if err == nil && record == nil {
 		p, err := getPlace(s.db, h)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		if p.segment == elsewhere {
 			r.other, err = s.appendElsewhere(r.other[:0], Block, h, p)
-			return r.other, p.number, err
+			return r.other, err
 		}
 		if record, err = s.seek(r, h, p); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	return record[recordHeader:], recordNumber(record), nil
+	return record[recordHeader:], nil
 }
 
 // seek goes to the record of a block.

@@ -189,36 +189,31 @@ func TestEach(t *testing.T) {
 	}
 }
 
-// TestLinkWithoutLooking: what was put or read a moment ago is linked without a look
-// into the index, everything else with one, and nothing else is.
+// TestLinkWithoutLooking: who says that blocks are held is believed. That there is no look
+// into the index shows when it is wrong.
 func TestLinkWithoutLooking(t *testing.T) {
 	blocks := branch(genesisLink(), 1, 300, 10)
-	links := make([]Link, len(blocks))
-	for i := range blocks {
-		links[i] = blocks[i].link
-	}
 	s := openTest(t, t.TempDir(), Options{})
 	mustPut(t, s, blocks[:200], 200)
-	if got := s.known.unknown(links[:200]); len(got) != 0 {
-		t.Errorf("%d blocks that were just put are not known", len(got))
-	}
-	wrong := slices.Clone(links[:1])
-	wrong[0].Number++
-	if got := s.known.unknown(wrong); len(got) != 1 {
-		t.Error("a block is known under a number that it was not put with")
-	}
-	s.known = known{} // as if many others had come
-	if got := s.known.unknown(links[:200]); len(got) != 200 {
-		t.Errorf("%d blocks are unknown, want all", len(got))
-	}
-	if _, err := s.Link(links[:250]); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Link(links(blocks[:250])); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("linking blocks that are not held: %v", err)
 	}
-	if _, err := s.Link(links[:200]); err != nil {
+	wrong := links(blocks[:1])
+	wrong[0].Hash = blocks[1].Hash
+	if _, err := s.Link(wrong); err == nil {
+		t.Fatal("a block is linked under a number that it was not put with")
+	}
+	if _, err := s.LinkHeld(links(blocks[200:])); !errors.Is(err, ErrNotLinked) {
+		t.Fatalf("linking blocks whose parent is not linked: %v", err)
+	}
+	if _, err := s.LinkHeld(links(blocks[:200])); err != nil {
 		t.Fatal(err)
 	}
-	if s.Head().Number != 200 {
-		t.Fatalf("head is %d", s.Head().Number)
+	if head := s.Head(); head.Hash != blocks[199].Hash {
+		t.Fatalf("head is %+v", head)
+	}
+	if m, err := s.LinkHeld(links(blocks[200:])); err != nil || m.New.Number != 300 {
+		t.Fatalf("%+v, %v", m, err)
 	}
 }
 

@@ -130,10 +130,9 @@ type Store struct {
 	// elsewhere is nil if nothing is read from there.
 	elsewhere Elsewhere
 
-	head  atomic.Pointer[Head]
-	plan  atomic.Pointer[Plan] // nil: no plan
-	gate  gate
-	known known
+	head atomic.Pointer[Head]
+	plan atomic.Pointer[Plan] // nil: no plan
+	gate gate
 	// filter is made by Open.
 	filter filter
 
