@@ -43,11 +43,20 @@ func (l RawList) All() iter.Seq[[]byte] {
 
 // HashList is a sequence of hashes as on the wire, each the byte a0 and 32
 // bytes. In a parsed message it is a view over the payload. Build one with
-// [AppendHash].
+// [AppendHash] or [HashListOf].
 type HashList []byte
 
 // AppendHash appends a hash to a list, and returns the extended list.
 func AppendHash(list HashList, h common.Hash) HashList { return appendHash(list, h) }
+
+// HashListOf returns a list of hashes.
+func HashListOf(hashes []common.Hash) HashList {
+	list := make(HashList, 0, hashItem*len(hashes))
+	for i := range hashes {
+		list = append(append(list, 0x80+common.HashLength), hashes[i][:]...)
+	}
+	return list
+}
 
 // Len returns the number of hashes.
 func (l HashList) Len() int { return len(l) / hashItem }
@@ -146,6 +155,9 @@ func (m GetBlocks) itemsLen() int { return len(m.HashList) }
 func parseHashes(d *decoder) (HashList, error) {
 	list := HashList(d.rest)
 	for len(d.rest) > 0 {
+		if d.skipHash() {
+			continue
+		}
 		if d.kindNext() == rlp.List { // A2
 			return nil, d.fail("hashes nested in a list, want them flat", nil)
 		}

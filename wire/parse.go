@@ -143,6 +143,9 @@ func (d *decoder) count(most int) (int, error) {
 		if n == most {
 			return 0, d.failf("number of items exceeds %d", most)
 		}
+		if d.skipHash() {
+			continue
+		}
 		_, _, after, err := rlp.Split(d.rest)
 		if err != nil {
 			return 0, d.fail("malformed item", err)
@@ -151,6 +154,16 @@ func (d *decoder) count(most int) (int, error) {
 	}
 	d.rest = items
 	return n, nil
+}
+
+// skipHash takes a hash of full width and reports true, or nothing at all. The items of the
+// longest messages are hashes, and this takes a tenth of the time of looking at an item.
+func (d *decoder) skipHash() bool {
+	if len(d.rest) < hashItem || d.rest[0] != 0x80+common.HashLength {
+		return false
+	}
+	d.rest = d.rest[hashItem:]
+	return true
 }
 
 // kindNext returns the kind of the next item, or rlp.Byte if there is none.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/rlp"
 )
 
@@ -357,6 +358,30 @@ func BenchmarkReadBlocks(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func BenchmarkReadHashes(b *testing.B) {
+	frame := AppendFrame(nil, BlockHashes{HashListOf(make([]common.Hash, MaxHashes))})
+	r := NewReader(&repeat{frame: frame})
+	b.SetBytes(int64(len(frame)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.Next(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkWriteHashes(b *testing.B) {
+	m := BlockHashes{HashListOf(make([]common.Hash, MaxHashes))}
+	w := NewWriter(io.Discard)
+	b.SetBytes(int64(FrameSize(m)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := w.Write(m); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
