@@ -333,17 +333,21 @@ func (s *Store) AppendAncestors(dst []common.Hash, h common.Hash, max int) ([]co
 	if max <= 0 || below == 0 {
 		return dst, nil
 	}
-	for c, err := range canonDown(snap, below) {
+	// Upwards, and so from the end of the list, because tables are read ahead that way.
+	start, from := len(dst), below-min(below, uint64(max))
+	at := start + int(below-from)
+	dst = slices.Grow(dst, at-start)[:at]
+	for c, err := range canonUp(snap, from, below) {
 		if err != nil {
-			return dst, err
+			return dst[:start], err
 		}
-		for i := c.len() - 1; i >= 0; i-- {
-			if max == 0 {
-				return dst, nil
-			}
-			dst = append(dst, c.hash(i))
-			max--
+		for i := range c.len() {
+			at--
+			dst[at] = c.hash(i)
 		}
+	}
+	if at != start {
+		return dst[:start], errBroken(below - uint64(at-start))
 	}
 	return dst, nil
 }
