@@ -18,10 +18,7 @@ func (s *Session) poke() {
 // GetBlocks asks for at most [wire.MaxBlocks] blocks. The answer comes to
 // Handler.Blocks with the id.
 func (s *Session) GetBlocks(id uint64, hashes []common.Hash) {
-	list := make(wire.HashList, 0, 33*len(hashes))
-	for _, h := range hashes {
-		list = wire.AppendHash(list, h)
-	}
+	list := wire.HashListOf(hashes)
 	s.mu.Lock()
 	s.mu.asked.add(id, hashes)
 	s.mu.ours = append(s.mu.ours, wire.GetBlocks{HashList: list})

@@ -81,14 +81,10 @@ func (s *Session) GetContent(id uint64, kind wire.ContentKind, addrs []common.Ha
 	if !s.Exchanges() || s.cfg.Exchange.Kinds[kind].Addresses == nil {
 		panic(fmt.Sprintf("peer: asking %v for %v, which it must not be asked for", s.RemoteAddr(), kind))
 	}
-	list := make(wire.HashList, 0, 33*len(addrs))
-	for _, a := range addrs {
-		list = wire.AppendHash(list, a)
-	}
 	r := contentRequest{id, kind, append([]common.Hash(nil), addrs...)}
 	s.mu.Lock()
 	s.mu.contentRequests = append(s.mu.contentRequests, r)
-	s.mu.ours = append(s.mu.ours, wire.GetContent{Kind: kind, HashList: list})
+	s.mu.ours = append(s.mu.ours, wire.GetContent{Kind: kind, HashList: wire.HashListOf(addrs)})
 	s.mu.Unlock()
 	s.poke()
 }

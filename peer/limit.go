@@ -9,8 +9,8 @@ import (
 )
 
 // Memory is the most that one session holds: a message while it arrives, requests
-// that wait to be served, and an answer while it is sent.
-const Memory = wire.MaxFrame + maxPendingBytes + serveBytes
+// that wait to be served, an answer while it is sent, and the hashes that are asked for next.
+const Memory = wire.MaxFrame + maxPendingBytes + serveBytes + 33*serveHashes
 
 // What a peer may make us do. Both limits are far beyond what an honest peer needs,
 // so that they bound harm and nothing else.

@@ -132,9 +132,9 @@ func (s *Session) hashes(ctx context.Context, m wire.BlockHashes) error {
 	if uint64(n) > r.max { // A8
 		return &Violation{Reason: wire.ReasonBadProtocol, What: fmt.Sprintf("%d hashes in answer to a request for %d", n, r.max)}
 	}
-	hashes := make([]common.Hash, 0, n)
-	for h := range m.All() {
-		hashes = append(hashes, h)
+	hashes := make([]common.Hash, n)
+	for i := range hashes {
+		hashes[i] = m.At(i)
 	}
 	if n > 0 && hashes[0] == r.start { // A4: a server that begins with the block itself
 		hashes = hashes[1:]

@@ -65,6 +65,11 @@ type Session struct {
 	serving   wire.Message // nil: none
 	servingAt time.Time
 	answering *[]byte // the memory of the answer that is being written; nil: none is
+
+	// Writer only: the walk of the other side, see foresee.go.
+	walked     common.Hash    // the last hash of the last answer, if that was a full one
+	foreseen   *ancestors     // the answer to the question that is likely to come; nil: none is
+	foreseeing sync.WaitGroup // who makes it
 }
 
 type hashRequest struct {

@@ -16,6 +16,7 @@ import (
 
 // write is the session's writer.
 func (s *Session) write(ctx context.Context, greeted <-chan struct{}) error {
+	defer s.foreseeing.Wait()
 	err := s.writeQueue(ctx, greeted)
 	if errors.Is(err, ErrClosed) {
 		// The reader may still find what was said before the connection was
@@ -65,6 +66,7 @@ func (s *Session) writeQueue(ctx context.Context, greeted <-chan struct{}) error
 		case <-s.wake:
 		case <-due.C:
 		case <-tick.C:
+			s.forget()
 			switch silent := s.silence(); {
 			case silent >= s.cfg.idleTimeout():
 				return ErrTimeout
@@ -154,16 +156,7 @@ func (s *Session) next() (wire.Message, bool, error) {
 func (s *Session) answer(request wire.Message) (wire.Message, error) {
 	switch r := request.(type) {
 	case wire.GetBlockHashes:
-		most := max(s.cfg.Upload.answerBytes(33*serveHashes)/33, leastHashes)
-		hashes, err := s.cfg.Chain.AppendAncestors(nil, r.Start, int(min(r.Max, uint64(most))))
-		if err != nil {
-			return nil, fmt.Errorf("peer: serving hashes: %w", err)
-		}
-		list := make(wire.HashList, 0, 33*len(hashes))
-		for _, h := range hashes {
-			list = wire.AppendHash(list, h)
-		}
-		return wire.BlockHashes{HashList: list}, nil
+		return s.answerHashes(r)
 	case wire.GetBlocks:
 		hashes := slices.AppendSeq(make([]common.Hash, 0, r.Len()), r.All())
 		s.answering = answers.Get().(*[]byte)
