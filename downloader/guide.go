@@ -81,10 +81,10 @@ func (l *loop) mayGuide(c *peerState) bool {
 	return !waits && !c.refused && (!p.solo || c == p.source)
 }
 
-// paced notes how fast hashes have come. The first answer of a guide had to wait for what
+// paced notes how fast hashes have come, if they were asked for. The first answer of a guide had to wait for what
 // was in its pipe, and the last one of a walk is as short as the chain is.
 func (l *loop) paced(c *peerState, hashes int, took time.Duration) {
-	if l.plan == nil || l.plan.Complete || c != l.guide {
+	if took == unasked || l.plan.Complete || c != l.guide {
 		return
 	}
 	if l.guidance++; l.guidance < 2 {

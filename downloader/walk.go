@@ -76,16 +76,17 @@ func (m hashesCame) apply(l *loop) error {
 		from.refused = true
 		return l.probe()
 	}
-	if err := l.extend(from, m.hashes); err != nil {
-		return err
-	}
-	l.paced(from, len(m.hashes), took)
-	l.walk() // at once: everything else can wait
-	return nil
+	return l.extend(from, m.hashes, took)
 }
 
-// extend adds hashes that follow the last one of the plan.
-func (l *loop) extend(from *peerState, hashes []common.Hash) error {
+// unasked is how long hashes took that nobody was asked for.
+const unasked time.Duration = -1
+
+// extend adds hashes that follow the last one of the plan, and took so long to come, or are
+// unasked. It asks for those that follow before it writes these, since all
+// that a question takes is the last one, and the answer is made and sent meanwhile. A plan
+// that cannot be written ends the loop.
+func (l *loop) extend(from *peerState, hashes []common.Hash, took time.Duration) error {
 	p := l.plan
 	head := l.store.Head()
 	n := 0
@@ -125,13 +126,10 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 	if p.Len+uint64(n) == p.Number {
 		complete = true
 	}
-	if err := l.store.AppendPlan(hashes[:n], complete); err != nil {
-		return err
-	}
+	at := p.Len
+	p.Complete = complete
 	if n > 0 {
-		p.gave(p.Len, from)
-		l.findCheckpoint(p.Len, hashes[:n])
-		l.probeBatch(p.Len, hashes[:n])
+		p.gave(at, from)
 		p.last = hashes[n-1]
 		p.Len += uint64(n)
 		p.patience, p.batch = hashPatience, min(hashGrowth*p.batch, l.cfg.hashesPerRequest())
@@ -140,7 +138,15 @@ func (l *loop) extend(from *peerState, hashes []common.Hash) error {
 			q.refused = false
 		}
 	}
-	p.Complete = complete
+	l.paced(from, len(hashes), took)
+	l.walk()
+	if err := l.store.AppendPlan(hashes[:n], complete); err != nil {
+		return err
+	}
+	if n > 0 {
+		l.findCheckpoint(at, hashes[:n])
+		l.probeBatch(at, hashes[:n])
+	}
 	if complete {
 		p.old = p.Len
 		l.linkWake.ring()
@@ -181,11 +187,11 @@ func (l *loop) probe() error {
 		return l.invalid(fmt.Sprintf("its head block has number %d, and the parent of that has number %d", b.Number, link.Number))
 	}
 	if linked {
-		return l.extend(p.source, []common.Hash{b.Parent})
+		return l.extend(p.source, []common.Hash{b.Parent}, unasked)
 	}
 	if p.probing {
 		// Nobody would tell, but the block did.
-		return l.extend(p.source, []common.Hash{b.Parent})
+		return l.extend(p.source, []common.Hash{b.Parent}, unasked)
 	}
 	return nil
 }
