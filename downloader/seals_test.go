@@ -13,8 +13,8 @@ import (
 )
 
 func TestWhichSealsAreChecked(t *testing.T) {
-	c := testbed.Grow(t, nil, 0, 1, 0, 6000)
-	mid := c.Blocks[5000].Hash
+	c := testbed.Grow(t, nil, 0, 1, 0, 3000)
+	mid := c.Blocks[2000].Hash
 	for _, tt := range []struct {
 		name   string
 		policy downloader.Policy
@@ -23,8 +23,8 @@ func TestWhichSealsAreChecked(t *testing.T) {
 		most   int
 	}{
 		{"none", downloader.SealNone, nil, 0, 0},
-		{"all", downloader.SealAll, nil, 6000, 6000},
-		{"sample", downloader.SealSample, nil, 2048, 2048 + 200},
+		{"all", downloader.SealAll, nil, 3000, 3000},
+		{"sample", downloader.SealSample, nil, 2048, 2048 + 100},
 		{"all, below a checkpoint", downloader.SealAll, map[common.Hash]bool{mid: true}, 1000, 1000},
 		{"all, the head is the checkpoint", downloader.SealAll, map[common.Hash]bool{c.Head().Hash: true}, 0, 0},
 	} {
@@ -38,7 +38,7 @@ func TestWhichSealsAreChecked(t *testing.T) {
 			if got := len(n.Asked()); got < tt.least || got > tt.most {
 				t.Errorf("%d seals were checked, want %d to %d", got, tt.least, tt.most)
 			}
-			if tt.policy == downloader.SealSample && n.Asked()[6000] == 0 {
+			if tt.policy == downloader.SealSample && n.Asked()[3000] == 0 {
 				t.Error("the seal of the head was not checked")
 			}
 		})

@@ -115,7 +115,7 @@ func TestFourNodes(t *testing.T) {
 
 	first := map[string]*process{}
 	for _, name := range []string{"b", "c"} {
-		first[name] = start(t, "sync", "--seals", "sample", "--datadir", dir(name), "--network", c.net.Name, "--peer", addrA)
+		first[name] = start(t, "sync", "--datadir", dir(name), "--network", c.net.Name, "--peer", addrA)
 	}
 	nodes, addrs := map[string]*process{"a": a}, map[string]string{"a": addrA}
 	for name, p := range first {

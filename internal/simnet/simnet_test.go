@@ -83,6 +83,9 @@ func TestGoals(t *testing.T) {
 // TestScenariosEnd runs the scenarios without a goal of their own, the biggest ones
 // with fewer blocks.
 func TestScenariosEnd(t *testing.T) {
+	if raced {
+		t.Skip("the same code at length: not with the race detector")
+	}
 	tests := []struct {
 		scenario   string
 		blocks     int
@@ -107,12 +110,6 @@ func TestScenariosEnd(t *testing.T) {
 	for _, tt := range tests {
 		covered[tt.scenario] = true
 		t.Run(tt.scenario, func(t *testing.T) {
-			if raced && (tt.scenario == "huge" || tt.scenario == "mainnet") {
-				t.Skip("the same code at length: not with the race detector")
-			}
-			if raced && tt.scenario == "churn1000" {
-				tt.blocks = 60_000
-			}
 			s := load(t, tt.scenario, tt.blocks)
 			if tt.scenario == "huge" { // a tenth of everything
 				s.Peers[0].Count, s.LinkMbit = 1000, 200
