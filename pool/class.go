@@ -24,15 +24,15 @@ type class struct {
 	stats    ClassStats
 }
 
-// sizeGain is the weight of a new size in the moving average: sizes change with the
-// height of a chain, but not from one block to the next.
+// sizeGain is the weight of a new size in the moving average, when that is of more than
+// the hint: sizes change with the height of a chain, but not from one block to the next.
 const sizeGain = 0.02
 
 // learn takes a key of the class that has arrived.
 func (c *class) learn(size int) {
 	c.stats.Useful++
 	c.stats.UsefulBytes += uint64(size)
-	c.meanSize += sizeGain * (float64(size) - c.meanSize)
+	c.meanSize += max(sizeGain, 1/float64(c.stats.Useful)) * (float64(size) - c.meanSize)
 }
 
 // yieldKeys is over how many keys a yield is averaged. It is taken for leastYield at

@@ -119,23 +119,21 @@ const (
 	// startBytes is what a peer may have in flight when it has brought its first keys
 	// faster than can be measured, which is within sampleTime: then it is half a second of
 	// its link at the most. From there on it grows to growth times as much with each
-	// round trip, until the rate says otherwise. A tenth of it is two more round trips
-	// until a link is full; ten times as much could be more than it brings in time.
+	// round trip, until the rate says otherwise. A tenth of it is one more round trip
+	// until a link is full; ten times as much could be more than it brings in time. With a
+	// growth of 3 a fast link takes two more, and with 16 a slow one is given seconds of work.
 	startBytes = 128 << 10
-	growth     = 3
+	growth     = 6
 
 	// firstDeadline is what the first request may take. Clients of 2014 pause
 	// half a second before they answer anything.
 	firstDeadline = 2 * time.Second
 
-	// rateGain is the weight of a new sample in the moving average of a peer's
-	// rate. Faster follows noise, slower misses a link that changes.
-	rateGain = 0.3
-
-	// rateTime is how fast a rate is forgotten: a sample over a longer time counts
-	// for more, because a peer that has become a hundred times slower sends only a
-	// hundredth of the answers that would show it. At requestTime it agrees with
-	// rateGain.
+	// rateTime is how fast a rate is forgotten: a sample counts for as much as it lasted.
+	// Answers that were held up together come in a bunch, first late and then too fast; if
+	// each of them counted alike, their mean would be too fast by far, and more would be
+	// asked for than comes in time. Ten times less follows such noise, ten times more
+	// misses a link that changes.
 	rateTime = 420 * time.Millisecond
 
 	// tripSamples is how many samples a rate takes until it tells what of the time of a
@@ -203,9 +201,10 @@ const (
 	tailSlack = 1.05
 
 	// hedgeGain and hedgeMin say when moving a key is clearly sooner: less than
-	// this share of the time its holder still needs, and by this much. Predictions are
-	// wrong by a third of a second where nothing is wrong, and then it is fetched twice;
-	// ten times more, and whoever is slow has the last word.
+	// this share of the time its holder still needs, and by this much; and by this much
+	// its holder must be later than was expected when it was asked, or than any full pipe
+	// is. Predictions are wrong by a third of a second where nothing is wrong, and then it
+	// is fetched twice; ten times more, and whoever is slow has the last word.
 	hedgeGain = 0.5
 	hedgeMin  = 500 * time.Millisecond
 

@@ -94,10 +94,12 @@ type moving[K comparable] struct {
 }
 
 // movable picks, from the end of a slow peer's queue, keys that to would bring
-// clearly sooner.
+// clearly sooner. What comes about when it was expected stays: a pipe that is full is no
+// fault.
 func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Time) (m moving[K]) {
 	left := finish.Sub(now)
 	for _, r := range slices.Backward(from.queue) {
+		due := min(r.finish.Sub(now), pipeTime)
 		if !to.services[r.class].offered || p.classes[r.class].expected > 0 || len(m.keys) > 0 && r.class != m.class {
 			m.unfit = true
 			continue
@@ -119,7 +121,7 @@ func (p *Pool[P, K]) movable(now time.Time, to, from *peer[P, K], finish time.Ti
 			size := p.sizeOf(p.keys.slot(i))
 			sooner := max(to.finishOf(now, m.bytes+size, 0).Sub(now), p.capTime(m.bytes+size))
 			if len(m.keys) == maxKeys || m.bytes+size > int64(p.tokens) || len(m.keys) > 0 && m.bytes+size > maxBytes ||
-				float64(sooner) > hedgeGain*float64(left) || left-sooner < hedgeMin {
+				float64(sooner) > hedgeGain*float64(left) || left-max(sooner, due) < hedgeMin {
 				m.unfit = false
 				return m
 			}

@@ -34,7 +34,7 @@ type peer[P, K comparable] struct {
 	arriving int64 // bytes that are known to have come of the answer that is next
 
 	rate     BytesPerSec   // moving average, 0 until measured
-	rtt      time.Duration // least time from request to answer beyond the transfer
+	rtt      time.Duration // least time from request to answer beyond the transfer, 0 if not known
 	dev      time.Duration // mean deviation of answers from their expected time
 	fastest  BytesPerSec   // the highest that rate has been
 	growth   int64         // slow start: most bytes in flight, grows with each answer
@@ -214,7 +214,7 @@ func (pr *peer[P, K]) tripped(took time.Duration, bytes int64) {
 	case pr.brief && pr.samples >= tripSamples:
 		trip -= pr.fastest.duration(bytes)
 	}
-	if trip = max(trip, 0); pr.rtt == 0 || trip < pr.rtt {
+	if trip = max(trip, 1); pr.rtt == 0 || trip < pr.rtt {
 		pr.rtt = trip
 	}
 }
@@ -339,20 +339,18 @@ func (pr *peer[P, K]) finishOf(now time.Time, n int64, fallback BytesPerSec) tim
 	if head == nil {
 		return now.Add(pr.rtt + rate.duration(n))
 	}
-	since := head.sent
-	if pr.answered.After(since) {
-		since = pr.answered
+	// What is next comes when the request for it has gone there and back, and behind what
+	// has come already; more of it is not here before a new request for that has.
+	since := later(head.sent.Add(pr.rtt), pr.answered)
+	expected := since.Add(rate.duration(n + pr.weight + pr.aside))
+	if n > 0 {
+		expected = later(expected, now.Add(pr.rtt+rate.duration(n)))
 	}
-	n += pr.weight + pr.aside
-	expected := since.Add(pr.rtt + rate.duration(n))
 	if over := now.Sub(head.finish); over > pr.slack() {
-		silence := now.Sub(since)
-		return now.Add(2*silence + over + rate.duration(n))
+		silence := now.Sub(later(head.sent, pr.answered))
+		return now.Add(2*silence + over + rate.duration(n+pr.weight+pr.aside))
 	}
-	if expected.Before(now) {
-		return now
-	}
-	return expected
+	return later(expected, now)
 }
 
 // head returns the oldest request that is not given up.
@@ -412,11 +410,11 @@ func (pr *peer[P, K]) measure(now time.Time, r *request[P, K], n int64) {
 		if pr.sampleTime >= sampleTime {
 			sample := BytesPerSec(float64(pr.sampleBytes) / pr.sampleTime.Seconds())
 			pr.samples++
-			gain := BytesPerSec(max(rateGain, 1/float64(pr.samples), 1-math.Exp(-pr.sampleTime.Seconds()/rateTime.Seconds())))
+			gain := BytesPerSec(max(1/float64(pr.samples), 1-math.Exp(-pr.sampleTime.Seconds()/rateTime.Seconds())))
 			pr.rate += gain * (sample - pr.rate)
 			pr.fastest = max(pr.fastest, pr.rate)
 			if pr.samples == 1 && pr.firstTook > 0 {
-				pr.rtt = min(pr.rtt, max(pr.firstTook-pr.rate.duration(pr.firstBytes), 0))
+				pr.rtt = min(pr.rtt, max(pr.firstTook-pr.rate.duration(pr.firstBytes), 1))
 			}
 			pr.sampleBytes, pr.sampleTime = 0, 0
 		} else if pr.starting() {

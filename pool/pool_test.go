@@ -667,3 +667,29 @@ func TestBytesOfAnAnswerAddUpUntilTheyCount(t *testing.T) {
 		t.Fatal("five thousand bytes do not count")
 	}
 }
+
+// TestTheFirstKeysTellWhatAllWeigh: that blocks weigh thirty times the hint is known as soon
+// as some are here, so a slow peer is never asked for what it brings in seconds.
+func TestTheFirstKeysTellWhatAllWeigh(t *testing.T) {
+	w := newWorld(t, pool.Config{}, 20_000)
+	w.add(&simPeer{rate: 20 * mbit, delay: 25 * time.Millisecond})
+	slow := w.add(&simPeer{rate: mbit, delay: 25 * time.Millisecond})
+	for k := range 1000 {
+		w.pool.Want(blocks, k, int64(k), 0)
+	}
+	most := 0
+	for n := range 200 {
+		w.at(w.now.Add(time.Duration(n)*20*time.Millisecond), func() {
+			s, _ := w.pool.PeerStats(w.now, slow.id)
+			most = max(most, s.InFlight)
+		})
+	}
+	w.run(10 * time.Minute)
+	// Behind the eight of the second request there may be six times the key of the first.
+	if most > 14 {
+		t.Errorf("a peer of six blocks a second had %d in flight", most)
+	}
+	if s := w.pool.Stats(); s.Late > 0 || s.Duplicates > 0 {
+		t.Errorf("%d times late, %d duplicates", s.Late, s.Duplicates)
+	}
+}

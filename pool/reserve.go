@@ -164,7 +164,7 @@ func (pr *peer[P, K]) allowance(now time.Time, t tail) int64 {
 	if rate == 0 {
 		rate = t.median * optimism
 	}
-	bound := time.Duration(tailSlack*float64(t.finish)) + 2*t.trips
+	bound := time.Duration(tailSlack*float64(t.finish)) + t.trips
 	return rate.bytes(bound - pr.finishOf(now, 0, rate).Sub(now))
 }
 

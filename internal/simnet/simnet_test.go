@@ -141,6 +141,28 @@ func TestScenariosEnd(t *testing.T) {
 	}
 }
 
+// TestJitterIsNoFault: answers that come late and in bunches, by up to three round trips, are
+// no reason to ask anybody twice.
+func TestJitterIsNoFault(t *testing.T) {
+	for _, tt := range []struct {
+		scenario string
+		jitter   float64 // in one-way delays
+	}{{"equal", 3}, {"mixed", 1}, {"rtt200", 1}} {
+		t.Run(tt.scenario, func(t *testing.T) {
+			s := load(t, tt.scenario, 8000)
+			s.Walk = 8192
+			for i := range s.Peers {
+				s.Peers[i].Jitter = tt.jitter
+			}
+			for _, r := range runSeeds(t, s, Shoal, 16) {
+				if r.Duplicates > 0 {
+					t.Errorf("seed %d: %.2f %% transferred twice", r.Seed, 100*r.Duplicates)
+				}
+			}
+		})
+	}
+}
+
 // TestReplay: the same seed gives the same run, another seed another one.
 func TestReplay(t *testing.T) {
 	for _, name := range Policies() {
