@@ -36,12 +36,12 @@ const (
 	// tenth would leave hundreds of thousands to the end.
 	aheadMost = 1 << 20
 
-	// addRun is how many blocks that have been verified are linked in one atomic step. Nearly
-	// all that such a step takes is one sync of the disk, and nothing is left to be done
+	// addRun is how many blocks that have been verified are linked in one atomic step. Most of
+	// the time of such a step is one sync of the disk, and nothing is left to be done
 	// meanwhile: at a tenth, a sync of small blocks would end a quarter of a second later.
-	// It takes six megabytes; ten times as many would be more than a table of the
+	// It takes three megabytes; ten times as many would be more than a table of the
 	// store's index has room for.
-	addRun = 32 << 10
+	addRun = 16 << 10
 )
 
 // ahead is the young end of a plan, as far as it has been verified.
