@@ -33,11 +33,19 @@ type proxy struct {
 	conns     map[net.Conn]bool
 	bytes     int64                 // towards the client
 	requested []common.Hash         // of blocks, by the client
+	asks      []ask                 // the same, by either side
 	delivered []common.Hash         // blocks and chunks in whole frames that passed
 	uploaded  []common.Hash         // blocks in whole frames towards the server
 	down      bool                  // nobody gets through, see cut
 	changed   func(delivered int64) // see watch
 	faults    []error
+}
+
+// ask is a request for a block, when it was seen.
+type ask struct {
+	hash     common.Hash
+	byClient bool
+	at       time.Time
 }
 
 // newProxy starts a proxy, which ends with the test.
@@ -135,8 +143,9 @@ func (p *proxy) note(m wire.Message, down bool) {
 	defer p.mu.Unlock()
 	switch m := m.(type) {
 	case wire.GetBlocks:
-		if !down {
-			for h := range m.All() {
+		for h := range m.All() {
+			p.asks = append(p.asks, ask{h, !down, time.Now()})
+			if !down {
 				p.requested = append(p.requested, h)
 			}
 		}
@@ -244,6 +253,18 @@ func (p *proxy) passed(down bool) []common.Hash {
 		return slices.Clone(p.delivered)
 	}
 	return slices.Clone(p.uploaded)
+}
+
+// asked returns the requests of one side, of the client if down.
+func (p *proxy) asked(down bool) (asks []ask) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range p.asks {
+		if a.byClient == down {
+			asks = append(asks, a)
+		}
+	}
+	return asks
 }
 
 // begin starts a new count, with a budget that may be nil. There must be no
