@@ -15,7 +15,7 @@ import (
 // The limits of a node.
 const (
 	// DefaultMemory is what a node may use if nothing else is said: room for
-	// 42 sessions at their worst, on any machine that one would run it on.
+	// 41 sessions at their worst, on any machine that one would run it on.
 	DefaultMemory = 1 << 30
 
 	// MinMemory is the least that a node can work with: what does not depend on
