@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"time"
@@ -23,9 +24,11 @@ const (
 	maxDialling = 4
 	maxNear     = 2
 
-	// discoverInterval is how often places are looked for to fill, askInterval how
-	// often peers are asked for addresses, and saveInterval how often the book is
-	// saved if it has changed.
+	// discoverInterval is how often places are looked for to fill, half of it more or less:
+	// two nodes that dial each other in the same moment refuse each other's session, since
+	// each has one already, and would do so again and again if they kept the same time.
+	// askInterval is how often peers are asked for addresses, and saveInterval how often
+	// the book is saved if it has changed.
 	discoverInterval = time.Second
 	askInterval      = 5 * time.Minute
 	saveInterval     = time.Minute
@@ -40,12 +43,10 @@ func (n *Node) discover(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, maxDialling)
-	tick := time.NewTicker(discoverInterval)
-	defer tick.Stop()
 	asked, saved := time.Now(), time.Now()
 	for {
 		select {
-		case <-tick.C:
+		case <-time.After(discoverInterval/2 + rand.N(discoverInterval)):
 		case <-ctx.Done():
 			n.saveBook()
 			return
