@@ -1,6 +1,9 @@
 package wire
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // Payloads of many blocks are read into buffers that serve again and again: they are most
 // of what a sync takes, and left to the garbage collector it would be twice as much. How
@@ -22,29 +25,63 @@ const (
 	// most, 2 MiB and a block.
 	maxBuffer = 36 * bufferStep
 
-	smallSizes  = bufferStep / smallStep
-	bufferSizes = smallSizes + maxBuffer/bufferStep - 1
+	// freeBytes and freeBuffers bound what waits to be used again: all that one write to
+	// the store sets free at once. At a tenth of it, most buffers would be made anew,
+	// which is a fifth of all that a sync allocates. At ten times as much, what a busy
+	// moment has taken would be kept for good. A buffer is looked for among all of them,
+	// so ten times their number would take microseconds.
+	freeBytes   = 8 << 20
+	freeBuffers = 256
 )
 
-// buffers has those that are free, of each size. The garbage collector takes what has not
-// been used for a while.
-var buffers [bufferSizes]sync.Pool
+// buffers are the free ones. They are not left to a sync.Pool: the collector empties it
+// every other time, and it runs the more often the less memory there is.
+var buffers freeList
 
-// sizeOf returns how big the buffers of a place in buffers are.
-func sizeOf(place int) int {
-	if place < smallSizes {
-		return (place + 1) * smallStep
-	}
-	return (place - smallSizes + 2) * bufferStep
+// freeList is free buffers. It is safe for concurrent use.
+type freeList struct {
+	mu    sync.Mutex
+	list  [][]byte // in the order in which they were given back
+	bytes int      // of all of them
 }
 
-// placeOf returns where the smallest buffers are that hold n bytes, at least one and at
-// most maxBuffer.
-func placeOf(n int) int {
-	if n <= bufferStep {
-		return (n - 1) / smallStep
+// take returns the youngest buffer of the given size or a quarter more, nil if there is
+// none.
+func (f *freeList) take(size int) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, buf := range slices.Backward(f.list) {
+		if n := cap(buf); n >= size && n <= size+size/4 {
+			f.list = slices.Delete(f.list, i, i+1)
+			f.bytes -= n
+			return buf[:0]
+		}
 	}
-	return smallSizes - 1 + (n-1)/bufferStep
+	return nil
+}
+
+// give adds a buffer. The oldest make room for it: of their size there seems to be no need.
+func (f *freeList) give(buf []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = append(f.list, buf)
+	f.bytes += cap(buf)
+	n := 0
+	for f.bytes > freeBytes || len(f.list)-n > freeBuffers {
+		f.bytes -= cap(f.list[n])
+		n++
+	}
+	f.list = slices.Delete(f.list, 0, n)
+}
+
+// roundUp returns how big the smallest buffer is that holds n bytes, which are at least
+// one and at most maxBuffer.
+func roundUp(n int) int {
+	step := bufferStep
+	if n <= bufferStep {
+		step = smallStep
+	}
+	return (n + step - 1) / step * step
 }
 
 // newBuffer returns an empty buffer for n bytes, at least one: a free one if there is one
@@ -53,12 +90,9 @@ func newBuffer(n int) []byte {
 	if n > maxBuffer {
 		return make([]byte, 0, n)
 	}
-	place := placeOf(n)
-	size := sizeOf(place)
-	for i := place; i < bufferSizes && sizeOf(i) <= size+size/4; i++ {
-		if b, ok := buffers[i].Get().(*[]byte); ok {
-			return (*b)[:0]
-		}
+	size := roundUp(n)
+	if buf := buffers.take(size); buf != nil {
+		return buf
 	}
 	return make([]byte, 0, size)
 }
@@ -66,9 +100,7 @@ func newBuffer(n int) []byte {
 // Free gives back a buffer that [Reader.Detach] has returned and that nobody looks into
 // any more: it will be written over. It may be called from any goroutine, once.
 func Free(buf []byte) {
-	if n := cap(buf); n > 0 && n <= maxBuffer {
-		if place := placeOf(n); sizeOf(place) == n {
-			buffers[place].Put(&buf)
-		}
+	if n := cap(buf); n > 0 && n <= maxBuffer && n == roundUp(n) {
+		buffers.give(buf)
 	}
 }

@@ -5,6 +5,37 @@ import (
 	"testing"
 )
 
+// TestFreeIsBounded: whatever is given back, and however much at once, little of it is
+// kept, and that is what came last.
+func TestFreeIsBounded(t *testing.T) {
+	const seed = 1
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	var f freeList
+	for step := range 1000 {
+		size := smallStep // at first, so that their number is the bound
+		if step > 500 {
+			size = roundUp(1 + rnd.IntN(maxBuffer))
+		}
+		if rnd.IntN(4) == 0 {
+			f.take(size)
+		}
+		buf := make([]byte, 0, size)
+		f.give(buf)
+		sum := 0
+		for _, b := range f.list {
+			sum += cap(b)
+		}
+		if sum != f.bytes || sum > freeBytes || len(f.list) > freeBuffers {
+			t.Fatalf("seed %d, step %d: %d buffers of %d bytes, counted as %d", seed, step, len(f.list), sum, f.bytes)
+		}
+		got := f.take(size)
+		if cap(got) != size || &got[:1][0] != &buf[:1][0] {
+			t.Fatalf("seed %d, step %d: the buffer that was given back last is not found", seed, step)
+		}
+		f.give(got)
+	}
+}
+
 // TestFree: what is handed out is big enough and not much bigger, and nobody else has
 // it, whatever is given back in between.
 func TestFree(t *testing.T) {
