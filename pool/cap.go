@@ -53,7 +53,7 @@ func (p *Pool[P, K]) capWait(bytes int64) time.Duration {
 // single key, and that must be possible while others fill the cap.
 func (p *Pool[P, K]) full(pr *peer[P, K]) Why {
 	switch {
-	case pr.open > 0 && p.bytesInFlight+p.bytesHeld >= p.budget:
+	case pr.open > 0 && p.memory() >= p.budget:
 		if p.bytesHeld > p.bytesInFlight {
 			return WhyChecking
 		}

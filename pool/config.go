@@ -11,7 +11,8 @@ type Config struct {
 	// PeerBytes bounds what is in flight at one peer.
 	PeerBytes int64
 	// TotalBytes bounds what is in flight at all peers together and what has arrived
-	// and is not yet Done. Of that only as much is used as peers bring in a moment.
+	// and is not yet Done, with what each key takes by itself. Of that only as much is
+	// used as peers bring in a moment.
 	TotalBytes int64
 	// Cap is what is let through of all that peers send, by whoever reads from
 	// them; 0: all of it. No more is in flight than passes in time.
@@ -95,6 +96,23 @@ const (
 	// leastBudget is what may be in flight and wait in any case. It is what 24
 	// megabytes a second need, and where a faster download begins.
 	leastBudget = 24 << 20
+
+	// busyLag is how long an answer waits here, from when it has arrived to when the pool
+	// can hand out more, where the processor is the limit and not the links: there it is
+	// 30 to 200 milliseconds, and behind links two. Then what is asked for sooner comes no
+	// sooner, and leastBudget is enough, which still is several round trips. At ten times
+	// as much, the memory of a busy machine would be for pipes; at a tenth, fast links
+	// would have short ones. crowdedTime is for how long that is remembered: the processor
+	// is busy with something else every other moment.
+	busyLag     = 50 * time.Millisecond
+	crowdedTime = 3 * time.Second
+
+	// keyBytes is what a key in flight or held takes besides its content: its slot and
+	// flight here, and its places in the request, in the session and in the table of
+	// whoever drives the pool. Of blocks of half a kilobyte that is a third of all. At a
+	// tenth, a bound on memory would be none where blocks are small; ten times as much
+	// would leave their pipes half empty.
+	keyBytes = 256
 
 	// briefTime is the least that a brief pipe holds. Below, each event here would be
 	// one for a block or two; ten times as much would make whom it is kept brief for

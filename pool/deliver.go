@@ -27,14 +27,17 @@ const (
 	Lacking
 )
 
-// Deliver takes what a peer has sent. The id is that of the request that the
-// content answers, or 0 if it answers none. If closed, nothing more will come
-// for that request, and what is missing of it is wanted again at once. The
-// result has a verdict for each item and is valid until the next call.
+// Deliver takes what a peer has sent, and when that had arrived. The id is that of
+// the request that the content answers, or 0 if it answers none. If closed, nothing
+// more will come for that request, and what is missing of it is wanted again at once.
+// The result has a verdict for each item and is valid until the next call.
 //
 // A short answer is not a lie. A peer is taken to lack a key only if its answer
 // is empty, or says that the key is absent, or passes over it and has a later one.
 func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], closed bool) []Verdict {
+	if p.arrived.IsZero() {
+		p.arrived = now
+	}
 	verdicts := make([]Verdict, len(items))
 	pr := p.peers[name]
 	var r *request[P, K]

@@ -82,6 +82,9 @@ type Pool[P, K comparable] struct {
 	bytesHeld     int64
 	budget        int64 // for both, as of the last Reserve
 
+	arrived time.Time // when the first answer came of which the last Reserve did not know
+	crowded time.Time // until when answers are taken to wait here rather than on links
+
 	nextID     uint64
 	joins      uint64
 	linkFactor float64 // stretch of all deadlines; 1 is none

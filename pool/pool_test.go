@@ -3,6 +3,7 @@ package pool_test
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -530,6 +531,111 @@ func TestSlowCheckingHoldsBackTheNetwork(t *testing.T) {
 	s.pool.Done(0)
 	if got := s.reserve(); len(got["a"]) == 0 {
 		t.Fatal("not asked again after the check")
+	}
+}
+
+// TestTheTotalIsBounded: of content that is much smaller than what is known of it, no more
+// is in flight and held than there may be in memory, whoever brings it and however slowly
+// it is stored.
+func TestTheTotalIsBounded(t *testing.T) {
+	const (
+		size    = 100
+		key     = 256 // what each takes besides
+		total   = 1_000_000
+		request = 10_000 // the most that is asked for at once: two for each peer may be beyond it
+	)
+	s := newScript(t, pool.Config{TotalBytes: total, PeerBytes: request}, "a", "b", "c", "d")
+	for k := range 100_000 {
+		s.pool.Want(blocks, k, int64(k), size)
+	}
+	var held []int
+	full := 0
+	for s.pool.Len() > 0 {
+		s.reserve()
+		st := s.pool.Stats()
+		sum := st.InFlightBytes + st.HeldBytes + key*int64(st.InFlight+st.Held)
+		if most := int64(total + 2*4*(request+request/size*key)); sum > most {
+			t.Fatalf("%d keys are in flight and %d held: %d bytes, of %d", st.InFlight, st.Held, sum, most)
+		}
+		s.wait(time.Millisecond)
+		for p, open := range s.open {
+			for _, r := range open {
+				var items []pool.Item[int]
+				for _, k := range r.Keys {
+					items = append(items, pool.Item[int]{Key: k, Size: size})
+				}
+				s.pool.Deliver(s.now, p, r.ID, items, true)
+				held = append(held, r.Keys...)
+			}
+			delete(s.open, p)
+		}
+		if st.Held > 0 && len(held) == st.Held { // nothing more has come: the disk has its turn
+			if full++; sum < total {
+				t.Fatalf("nothing is asked for although there are only %d bytes, of %d", sum, total)
+			}
+		}
+		if len(held) == st.Held || st.Wanted == 0 {
+			for _, k := range held {
+				s.pool.Done(k)
+			}
+			held = held[:0]
+		}
+	}
+	if full == 0 {
+		t.Fatal("the bound was never reached")
+	}
+}
+
+// TestPipesAreShortWhereTheProcessorIsTheLimit: of fast peers as much is asked for as they
+// bring in a moment, unless it waits here; and again a while after that is over.
+func TestPipesAreShortWhereTheProcessorIsTheLimit(t *testing.T) {
+	const (
+		size    = 20_000
+		request = 4 * (size + 256)
+		least   = 24 << 20
+	)
+	names := strings.Split("abcdefghijklmnop", "")
+	s := newScript(t, pool.Config{RequestKeys: 4}, names...)
+	next := 0
+	// most is how much is in flight and held, at the most, in so many seconds in which
+	// all is answered within 100 milliseconds and waits here for so long.
+	most := func(lag, long time.Duration) (peak int64) {
+		for end := s.now.Add(long); s.now.Before(end); {
+			for ; s.pool.Wanted(blocks) < 10_000; next++ {
+				s.pool.Want(blocks, next, int64(next), size)
+			}
+			s.reserve()
+			st := s.pool.Stats()
+			peak = max(peak, st.InFlightBytes+st.HeldBytes)
+			s.wait(100 * time.Millisecond)
+			at := s.now
+			s.wait(lag)
+			for _, p := range names {
+				for _, r := range s.open[p] {
+					var items []pool.Item[int]
+					for _, k := range r.Keys {
+						items = append(items, pool.Item[int]{Key: k, Size: size})
+					}
+					s.pool.Deliver(at, p, r.ID, items, true)
+					for _, k := range r.Keys {
+						s.pool.Done(k)
+					}
+				}
+				delete(s.open, p)
+			}
+		}
+		return peak
+	}
+	if peak := most(0, 5*time.Second); peak < 2*least {
+		t.Fatalf("%d bytes of fast peers at the most", peak)
+	}
+	most(60*time.Millisecond, time.Second)
+	if peak := most(60*time.Millisecond, 3*time.Second); peak > least+int64(len(names))*request {
+		t.Fatalf("%d bytes are asked for of peers whose answers wait", peak)
+	}
+	most(0, 3*time.Second)
+	if peak := most(0, 3*time.Second); peak < 2*least {
+		t.Fatalf("%d bytes at the most after answers have waited", peak)
 	}
 }
 

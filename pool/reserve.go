@@ -23,11 +23,24 @@ func (r *request[P, K]) request() Request[P, K] {
 // after anything has changed and when NextDeadline has come.
 func (p *Pool[P, K]) Reserve(now time.Time) []Request[P, K] {
 	p.reserved = now
-	p.budget = min(max(p.flow.rate(now).bytes(pipeTime+holdTime), leastBudget), p.cfg.totalBytes())
+	p.budget = min(max(p.pace(now), leastBudget), p.cfg.totalBytes())
 	candidates := p.candidates(now)
 	out := p.handOut(now, p.hungry(now, candidates))
 	p.settle(candidates)
 	return out
+}
+
+// pace is how much may be in flight and wait by what peers bring in a moment: nothing of
+// that if it is not they who are waited for.
+func (p *Pool[P, K]) pace(now time.Time) int64 {
+	if !p.arrived.IsZero() && now.Sub(p.arrived) > busyLag {
+		p.crowded = now.Add(crowdedTime)
+	}
+	p.arrived = time.Time{}
+	if now.Before(p.crowded) {
+		return 0
+	}
+	return p.flow.rate(now).bytes(pipeTime + holdTime)
 }
 
 // handOut fills the pipes of the peers that can take work.
@@ -35,7 +48,7 @@ func (p *Pool[P, K]) handOut(now time.Time, idle []*peer[P, K]) (out []Request[P
 	if len(idle) == 0 {
 		return nil
 	}
-	if p.bytesHeld >= p.cfg.heldBytes() {
+	if p.bytesHeld >= p.cfg.heldBytes() || p.waiting() >= p.budget {
 		mark(idle, WhyChecking)
 		return nil
 	}
@@ -71,6 +84,21 @@ func (p *Pool[P, K]) handOut(now time.Time, idle []*peer[P, K]) (out []Request[P
 		}
 	}
 	return p.hedge(now, idle, out)
+}
+
+// memory is what everything in flight and held takes, or may when it comes.
+func (p *Pool[P, K]) memory() int64 {
+	return p.bytesInFlight + p.bytesHeld + keyBytes*int64(len(p.flights)-len(p.landed))
+}
+
+// waiting is how much of it is held. A peer may always have one request in flight, so that
+// memory alone would bound nothing while nothing is stored.
+func (p *Pool[P, K]) waiting() int64 {
+	n := 0
+	for c := range p.classes {
+		n += p.classes[c].stats.Held
+	}
+	return p.bytesHeld + keyBytes*int64(n)
 }
 
 func mark[P, K comparable](peers []*peer[P, K], why Why) {
@@ -220,8 +248,9 @@ func (p *Pool[P, K]) bounds(now time.Time, pr *peer[P, K], class Class, t tail) 
 func (p *Pool[P, K]) fill(now time.Time, pr *peer[P, K], class Class, maxKeys int, maxBytes int64) (Request[P, K], bool) {
 	c := &p.classes[class]
 	var (
-		keys    []K
-		slots   []uint32
+		room    = int(min(float64(maxKeys), float64(maxBytes)/c.meanSize+1, float64(c.stats.Wanted)))
+		keys    = make([]K, 0, room)
+		slots   = make([]uint32, 0, room)
 		skipped []uint32
 		bytes   int64
 	)
