@@ -215,10 +215,23 @@ const (
 	leastPatience = 50 * time.Millisecond
 
 	// firstHashes is how many hashes are asked for first: blocks can be asked for as
-	// soon as some are here. Each answer is followed by a question for hashGrowth times
-	// as many.
-	firstHashes = 2048
-	hashGrowth  = 4
+	// soon as some are here, and whoever is asked may be the slowest of all. A link of 1
+	// Mbit/s takes a quarter of a second for them, in which nobody else has anything to do;
+	// ten times as many would take three. A tenth of them would be too few for the
+	// first blocks of a crowd. Each answer is followed by a question for up to hashGrowth
+	// times as many, so that one round trip later as much as possible is asked for.
+	firstHashes = 1024
+	hashGrowth  = 8
+
+	// tryTime bounds the second question to a guide of which no blocks have come yet: when
+	// it is answered the others are known. Ten times as long, and a slow peer has led the
+	// walk for seconds; a tenth, and a fast one is asked for as little as a slow one.
+	tryTime = 250 * time.Millisecond
+
+	// smallBlock is what a block weighs that comes in a round trip, seen from the first
+	// hashes: an eighth of them. Where blocks weigh ten times as much, hashes are not what
+	// is waited for.
+	smallBlock = firstHashes * hashBytes / 8
 
 	// hashTime bounds the answers of slow peers: so long may hashes keep the link of one
 	// busy at once. Its blocks wait behind them, and are due in a second.

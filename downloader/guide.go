@@ -7,6 +7,10 @@ import "time"
 // answers well, and what else it has in flight is kept to a round trip, or each question
 // would wait behind half a second of blocks. Everybody else's pipe stays full.
 //
+// Who is the first guide nobody can know. So the first question is short, and the second
+// is for what the first answer has shown: then the blocks that the others bring tell who
+// is fast, and their pipes are not full yet.
+//
 // No trust is needed for that: a guide that falls silent is passed over (see walk), one
 // that lets hashes drip is outpaced, and one that lies is found by the blocks.
 
@@ -81,13 +85,19 @@ func (l *loop) mayGuide(c *peerState) bool {
 	return !waits && !c.refused && (!p.solo || c == p.source)
 }
 
-// paced notes how fast hashes have come, if they were asked for. The first answer of a guide had to wait for what
-// was in its pipe, and the last one of a walk is as short as the chain is.
+// paced notes how fast hashes have come, if they were asked for. The first answer of a guide
+// had to wait for what was in its pipe, and the last one of a walk is as short as the chain
+// is. If nothing else is known of the guide, the first one bounds the next question.
 func (l *loop) paced(c *peerState, hashes int, took time.Duration) {
 	if took == unasked || l.plan.Complete || c != l.guide {
 		return
 	}
 	if l.guidance++; l.guidance < 2 {
+		if s, _ := l.pool.PeerStats(l.now, c.Peer); s.Rate == 0 {
+			transfer := max(took-c.trip, took/hashGrowth, time.Microsecond)
+			n := float64(hashes) * float64(tryTime) / float64(transfer)
+			l.plan.batch = min(l.plan.batch, max(int(n), leastHashes))
+		}
 		return
 	}
 	pace := float64(hashes) / max(took, time.Microsecond).Seconds()

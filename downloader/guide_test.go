@@ -55,6 +55,36 @@ func TestTheWalkHasAGuide(t *testing.T) {
 	})
 }
 
+// TestTheSlowestPeerIsAskedFirst: it leads the walk for two short answers and no more.
+func TestTheSlowestPeerIsAskedFirst(t *testing.T) {
+	c := testbed.Grow(t, nil, 0, 1, 0, 6000)
+	inBubble(t, func(t *testing.T, w *world) {
+		var began, walked time.Time
+		note := func(_ common.Hash, answer []common.Hash) []common.Hash {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if began.IsZero() {
+				began = time.Now()
+			}
+			walked = time.Now()
+			return answer
+		}
+		slow := w.join(&actor{name: "slow", chain: c, delay: 20 * ms, rate: 60e3, ancestry: note})
+		for i := range 3 {
+			w.join(&actor{name: fmt.Sprint("fast ", i), chain: c, delay: 20 * ms, rate: 2e6, ancestry: note})
+		}
+		w.settled(c)
+		w.once()
+		if slow.walked > 2 {
+			t.Errorf("it was asked for hashes %d times", slow.walked)
+		}
+		// The slow answers take about 0.6 and 0.3 s. A peer of that rate alone needs more than 3 s.
+		if took := walked.Sub(began); took > 1500*ms {
+			t.Errorf("the walk took %v", took)
+		}
+	})
+}
+
 // TestADripOfHashesIsOutpaced: whoever names one hash at a time does not lead for long.
 func TestADripOfHashesIsOutpaced(t *testing.T) {
 	c := testbed.Grow(t, nil, 0, 1, 0, 6000)

@@ -13,18 +13,19 @@ import (
 type peerState struct {
 	Peer
 	claim     Claim
-	raw       []byte    // head block of the claim, if it is here
-	ask       headAsk   // for it
-	spent     bool      // the claim has been followed or was not good
-	failures  int       // times that the claim has come to nothing
-	passed    int       // times that it was put behind another one, because nothing came
-	unproven  bool      // nothing came of the claim when it was last followed
-	round     int       // when its claim has its next turn
-	turns     int       // that its claim has had, up to maxTurns
-	yield     float64   // of the last one, in bytes of blocks a second
-	brought   bool      // a block in the present turn
-	retryAt   time.Time // when it is tried again
-	heads     uint64    // head blocks of chains that were taken up, which it brought and no pool knows of
+	trip      time.Duration // in which it brought a head block that is small, 0 if it did not
+	raw       []byte        // head block of the claim, if it is here
+	ask       headAsk       // for it
+	spent     bool          // the claim has been followed or was not good
+	failures  int           // times that the claim has come to nothing
+	passed    int           // times that it was put behind another one, because nothing came
+	unproven  bool          // nothing came of the claim when it was last followed
+	round     int           // when its claim has its next turn
+	turns     int           // that its claim has had, up to maxTurns
+	yield     float64       // of the last one, in bytes of blocks a second
+	brought   bool          // a block in the present turn
+	retryAt   time.Time     // when it is tried again
+	heads     uint64        // head blocks of chains that were taken up, which it brought and no pool knows of
 	headBytes uint64
 	sent      common.Hash // head of ours that it was told of last
 	refused   bool        // does not know the end of the present walk

@@ -100,7 +100,7 @@ func TestACheckpointIsFoundAgain(t *testing.T) {
 		cfg.Sealer, cfg.Seals, cfg.Checkpoints = n, downloader.SealAll, map[common.Hash]bool{mid.Hash: true}
 	}, func(t *testing.T, w *world) {
 		w.join(&actor{name: "a", chain: c, delay: 10 * ms, rate: 200e3})
-		time.Sleep(8 * time.Second) // the young end comes first
+		time.Sleep(10 * time.Second) // the young end comes first
 		if h := w.store.Head().Number; h == 0 || h == 4000 {
 			t.Fatalf("stopped at block %d, want the middle", h)
 		}

@@ -222,6 +222,9 @@ func (l *loop) answerHead(p *peerState, a Answer) {
 			if p.claim.Head == b.Hash {
 				p.raw = b.Raw
 			}
+			if p.trip = 0; len(b.Raw) < smallBlock {
+				p.trip = a.At.Sub(p.ask.at)
+			}
 			p.ask = headAsk{}
 			return
 		}

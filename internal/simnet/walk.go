@@ -17,8 +17,8 @@ type walk struct {
 // how many it asks for first, and how much more each time.
 const (
 	hashPatience = 2 * time.Second
-	firstHashes  = 2048
-	hashGrowth   = 4
+	firstHashes  = 1024
+	hashGrowth   = 8
 )
 
 // askHashes asks for the next hashes, of somebody else if the last one was no good.
