@@ -79,7 +79,7 @@ func TestReasons(t *testing.T) {
 		{"slowlink", Shoal, Capped, 0.3},
 		{"slowdisk", Shoal, Checking, 0.2},
 		{"walk", Shoal, Hashes, 0.001},
-		{"partial", Shoal, Ineligible, 0.02},
+		{"partial", Shoal, Ineligible, 0.01},
 		{"mixed", "bitcoin", Window, 0.2},
 		{"equal", "geth1", Pacing, 0.02},
 	}
