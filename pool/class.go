@@ -33,6 +33,7 @@ func (c *class) learn(size int) {
 	c.stats.Useful++
 	c.stats.UsefulBytes += uint64(size)
 	c.meanSize += max(sizeGain, 1/float64(c.stats.Useful)) * (float64(size) - c.meanSize)
+	c.meanSize = max(c.meanSize, 1) // it is divided by
 }
 
 // yieldKeys is over how many keys a yield is averaged. It is taken for leastYield at

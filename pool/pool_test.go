@@ -534,6 +534,34 @@ func TestSlowCheckingHoldsBackTheNetwork(t *testing.T) {
 	}
 }
 
+// TestTheFirstHasNoSize: what follows is asked for like anything else.
+func TestTheFirstHasNoSize(t *testing.T) {
+	s := newScript(t, pool.Config{}, "a", "b")
+	for k := range 1000 {
+		s.pool.Want(blocks, k, int64(k), 0)
+	}
+	for range 1000 {
+		s.reserve()
+		s.wait(20 * time.Millisecond)
+		for p, open := range s.open {
+			for _, r := range open {
+				var items []pool.Item[int]
+				for _, k := range r.Keys {
+					items = append(items, pool.Item[int]{Key: k, Size: min(k, 100)})
+				}
+				s.pool.Deliver(s.now, p, r.ID, items, true)
+				for _, k := range r.Keys {
+					s.pool.Done(k)
+				}
+			}
+			delete(s.open, p)
+		}
+	}
+	if n := s.pool.Len(); n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
+}
+
 // TestTheTotalIsBounded: of content that is much smaller than what is known of it, no more
 // is in flight and held than there may be in memory, whoever brings it and however slowly
 // it is stored.
