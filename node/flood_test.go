@@ -15,19 +15,11 @@ import (
 	"github.com/shoalnet/shoal/wire"
 )
 
-// listOf returns n hashes as they travel.
-func listOf(hashes []common.Hash) (list wire.HashList) {
-	for _, h := range hashes {
-		list = wire.AppendHash(list, h)
-	}
-	return list
-}
-
 // TestA27MessagesAtAndOverTheLimit: what is over a limit ends the session before the
 // message is here, and what is at the limit does not. Meanwhile a sync goes on.
 func TestA27MessagesAtAndOverTheLimit(t *testing.T) {
 	c := testbed.Grow(t, nil, 0, 1, 0, 600)
-	million := listOf(testbed.MadeUp(1, 1_000_000))
+	million := wire.HashListOf(testbed.MadeUp(1, 1_000_000))
 	hashes := func(n int) wire.HashList { return million[:33*n] }
 	frame := func(m wire.Message) []byte { return wire.AppendFrame(nil, m) }
 	// An item of a length that makes a frame's payload so long.
@@ -118,13 +110,13 @@ func TestA28AskForEverything(t *testing.T) {
 		for _, b := range c.Blocks[:wire.MaxHashes] {
 			all = append(all, b.Hash)
 		}
-		s.send(wire.GetBlocks{HashList: listOf(all)})
+		s.send(wire.GetBlocks{HashList: wire.HashListOf(all)})
 		blocks, ok := s.next().(wire.Blocks)
 		if n := blocks.Len(); !ok || n == 0 || n > wire.MaxBlocks || len(blocks.RawList) > 2<<20+len(c.Head().Raw()) {
 			t.Errorf("got %d blocks of %d bytes", n, len(blocks.RawList))
 		}
 		// The same block a thousand times is a thousand blocks at the most.
-		s.send(wire.GetBlocks{HashList: listOf(slices.Repeat([]common.Hash{c.Head().Hash}, wire.MaxHashes))})
+		s.send(wire.GetBlocks{HashList: wire.HashListOf(slices.Repeat([]common.Hash{c.Head().Hash}, wire.MaxHashes))})
 		if blocks, ok = s.next().(wire.Blocks); !ok || blocks.Len() > wire.MaxBlocks {
 			t.Errorf("got %d blocks", blocks.Len())
 		}
@@ -145,8 +137,8 @@ func TestA28AFloodOfRequests(t *testing.T) {
 		request wire.Message
 		bad     bool // for the answers do not fit into the buffers between the two
 	}{
-		{"GetBlocks of a thousand", wire.GetBlocks{HashList: listOf(all)}, true},
-		{"GetBlocks of one", wire.GetBlocks{HashList: listOf(all[:1])}, true},
+		{"GetBlocks of a thousand", wire.GetBlocks{HashList: wire.HashListOf(all)}, true},
+		{"GetBlocks of one", wire.GetBlocks{HashList: wire.HashListOf(all[:1])}, true},
 		{"GetBlockHashes", wire.GetBlockHashes{Start: c.Head().Hash, Max: math.MaxUint64}, true},
 		{"GetPeers", wire.GetPeers{}, false},
 		{"Ping", wire.Ping{}, false},

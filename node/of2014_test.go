@@ -114,11 +114,7 @@ func (s *server2014) session(w *world, conn net.Conn) error {
 				dead = true
 				continue
 			}
-			var hashes wire.HashList
-			for _, h := range list {
-				hashes = wire.AppendHash(hashes, h)
-			}
-			err = out.Write(wire.BlockHashes{HashList: hashes})
+			err = out.Write(wire.BlockHashes{HashList: wire.HashListOf(list)})
 		case wire.GetBlocks:
 			wait(s.pause)
 			raws := s.answer(slices.Collect(m.All()))
@@ -345,11 +341,7 @@ func (c client2014) sync(w *world, from *machine, want *testbed.Branch) {
 		if c.sorted {
 			sort.Slice(ask, func(i, j int) bool { return ask[i].Cmp(ask[j]) < 0 })
 		}
-		var list wire.HashList
-		for _, h := range ask {
-			list = wire.AppendHash(list, h)
-		}
-		send(wire.GetBlocks{HashList: list})
+		send(wire.GetBlocks{HashList: wire.HashListOf(ask)})
 		m, ok := next().(wire.Blocks)
 		if !ok || m.Len() == 0 {
 			w.Fatalf("%s: no blocks after %d", c.name, got)

@@ -136,7 +136,7 @@ func hashesOf(blocks []*chain.Block) wire.HashList {
 	for _, b := range blocks {
 		all = append(all, b.Hash)
 	}
-	return listOf(all)
+	return wire.HashListOf(all)
 }
 
 // TestUploadLimit: what a node serves keeps to its limit, is shared evenly among

@@ -53,7 +53,7 @@ func AppendHash(list HashList, h common.Hash) HashList { return appendHash(list,
 func HashListOf(hashes []common.Hash) HashList {
 	list := make(HashList, 0, hashItem*len(hashes))
 	for i := range hashes {
-		list = append(append(list, 0x80+common.HashLength), hashes[i][:]...)
+		list = appendHash(list, hashes[i])
 	}
 	return list
 }

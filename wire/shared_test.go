@@ -54,12 +54,7 @@ func unhex(s string) []byte {
 	return b
 }
 
-func hashes(hs ...common.Hash) (list HashList) {
-	for _, h := range hs {
-		list = AppendHash(list, h)
-	}
-	return list
-}
+func hashes(hs ...common.Hash) HashList { return HashListOf(hs) }
 
 func demoHello() Hello {
 	m := Hello{

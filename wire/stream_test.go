@@ -346,23 +346,21 @@ func BenchmarkReadBlocks(b *testing.B) {
 			name = "detached"
 		}
 		b.Run(name, func(b *testing.B) {
-			r := NewReader(&repeat{frame: frame})
-			b.SetBytes(int64(len(frame)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := r.Next(); err != nil {
-					b.Fatal(err)
-				}
+			benchRead(b, frame, func(r *Reader) {
 				if detach {
 					Free(r.Detach())
 				}
-			}
+			})
 		})
 	}
 }
 
 func BenchmarkReadHashes(b *testing.B) {
-	frame := AppendFrame(nil, BlockHashes{HashListOf(make([]common.Hash, MaxHashes))})
+	benchRead(b, AppendFrame(nil, BlockHashes{HashListOf(make([]common.Hash, MaxHashes))}), func(*Reader) {})
+}
+
+// benchRead reads a frame again and again, and has each message used.
+func benchRead(b *testing.B, frame []byte, use func(*Reader)) {
 	r := NewReader(&repeat{frame: frame})
 	b.SetBytes(int64(len(frame)))
 	b.ReportAllocs()
@@ -370,24 +368,21 @@ func BenchmarkReadHashes(b *testing.B) {
 		if _, err := r.Next(); err != nil {
 			b.Fatal(err)
 		}
+		use(r)
 	}
 }
 
 func BenchmarkWriteHashes(b *testing.B) {
-	m := BlockHashes{HashListOf(make([]common.Hash, MaxHashes))}
-	w := NewWriter(io.Discard)
-	b.SetBytes(int64(FrameSize(m)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := w.Write(m); err != nil {
-			b.Fatal(err)
-		}
-	}
+	benchWrite(b, BlockHashes{HashListOf(make([]common.Hash, MaxHashes))})
 }
 
 func BenchmarkWriteBlocks(b *testing.B) {
 	block := append(appendListHead(nil, 1020), make([]byte, 1020)...)
-	m := Blocks{list(1000, block...)}
+	benchWrite(b, Blocks{list(1000, block...)})
+}
+
+// benchWrite writes a message again and again.
+func benchWrite(b *testing.B, m Message) {
 	w := NewWriter(io.Discard)
 	b.SetBytes(int64(FrameSize(m)))
 	b.ReportAllocs()
