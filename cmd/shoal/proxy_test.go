@@ -32,8 +32,7 @@ type proxy struct {
 	budget    *budget
 	conns     map[net.Conn]bool
 	bytes     int64                 // towards the client
-	requested []common.Hash         // of blocks, by the client
-	asks      []ask                 // the same, by either side
+	asks      []ask                 // for blocks, by either side
 	delivered []common.Hash         // blocks and chunks in whole frames that passed
 	uploaded  []common.Hash         // blocks in whole frames towards the server
 	down      bool                  // nobody gets through, see cut
@@ -145,9 +144,6 @@ func (p *proxy) note(m wire.Message, down bool) {
 	case wire.GetBlocks:
 		for h := range m.All() {
 			p.asks = append(p.asks, ask{h, !down, time.Now()})
-			if !down {
-				p.requested = append(p.requested, h)
-			}
 		}
 	case wire.Blocks:
 		list := &p.uploaded
@@ -272,7 +268,7 @@ func (p *proxy) asked(down bool) (asks []ask) {
 func (p *proxy) begin(b *budget) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.budget, p.bytes, p.requested, p.delivered = b, 0, nil, nil
+	p.budget, p.bytes, p.asks, p.delivered = b, 0, nil, nil
 }
 
 // watch has f called with the number of delivered blocks whenever it changes. f must
@@ -299,11 +295,14 @@ func (p *proxy) settle(t testing.TB) {
 	}
 }
 
-// counts returns what has passed since begin.
+// counts returns what has passed since begin, and what the client has requested.
 func (p *proxy) counts() (bytes int64, requested, delivered []common.Hash) {
+	for _, a := range p.asked(true) {
+		requested = append(requested, a.hash)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.bytes, p.requested, p.delivered
+	return p.bytes, requested, p.delivered
 }
 
 // budget is a number of bytes that may pass, together, through several proxies.
