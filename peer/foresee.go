@@ -23,6 +23,10 @@ type ancestors struct {
 	err   error
 }
 
+func newAncestors(start common.Hash, most int) *ancestors {
+	return &ancestors{start: start, most: most, made: make(chan struct{})}
+}
+
 // ancestry reuses the memory of lists before they are as on the wire.
 var ancestry = sync.Pool{New: func() any { return new([]common.Hash) }}
 
@@ -45,7 +49,7 @@ func (s *Session) answerHashes(r wire.GetBlockHashes) (wire.Message, error) {
 		<-a.made // also if it is of no use: there is one at a time
 	}
 	if a == nil || a.start != r.Start || a.most < most {
-		a = &ancestors{start: r.Start, most: most, made: make(chan struct{})}
+		a = newAncestors(r.Start, most)
 		a.make(s.cfg.Chain)
 	}
 	s.foreseen = nil
@@ -59,7 +63,7 @@ func (s *Session) answerHashes(r wire.GetBlockHashes) (wire.Message, error) {
 		s.walked = list.At(n - 1)
 		// A throttled session has time enough, and may give less next time.
 		if walks && s.cfg.Upload == nil {
-			next := &ancestors{start: s.walked, most: most, made: make(chan struct{})}
+			next := newAncestors(s.walked, most)
 			s.foreseen = next
 			s.foreseeing.Go(func() { next.make(s.cfg.Chain) })
 		}
