@@ -83,9 +83,9 @@ func (m hashesCame) apply(l *loop) error {
 const unasked time.Duration = -1
 
 // extend adds hashes that follow the last one of the plan, and took so long to come, or are
-// unasked. It asks for those that follow before it writes these, since all
-// that a question takes is the last one, and the answer is made and sent meanwhile. A plan
-// that cannot be written ends the loop.
+// unasked. It asks for those that follow before it writes these, since all that a question
+// takes is the last one, and the answer is made and sent meanwhile. A plan that cannot be
+// written ends the loop.
 func (l *loop) extend(from *peerState, hashes []common.Hash, took time.Duration) error {
 	p := l.plan
 	head := l.store.Head()
