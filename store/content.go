@@ -122,17 +122,6 @@ func (s *Store) HasContent(k Kind, h common.Hash) (bool, error) {
 	return has(s.db, key[:])
 }
 
-// ContentSize returns the length of content without reading it, ErrNotFound if it is
-// not held.
-func (s *Store) ContentSize(k Kind, h common.Hash) (int, error) {
-	if err := s.gate.enter(); err != nil {
-		return 0, err
-	}
-	defer s.gate.leave()
-	p, err := s.place(k, h)
-	return int(p.length), err
-}
-
 // AppendContent appends the bytes of content to dst. It returns ErrNotFound for what is
 // not held, and a *CorruptError if the bytes on disk are not those that were put; then
 // dst comes back as it was.

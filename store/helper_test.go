@@ -75,9 +75,6 @@ func checkContent(t testing.TB, s *Store, k Kind, r *Record) {
 	if err != nil || string(raw) != "before"+string(r.Raw) {
 		t.Fatalf("%v %x: got %d bytes, %v; want %d", k, r.Hash[:4], len(raw)-6, err, len(r.Raw))
 	}
-	if n, err := s.ContentSize(k, r.Hash); err != nil || n != len(r.Raw) {
-		t.Fatalf("ContentSize(%v %x): %d, %v; want %d", k, r.Hash[:4], n, err, len(r.Raw))
-	}
 }
 
 // branch grows n blocks on parent. seed tells branches apart; difficulty is
@@ -182,8 +179,5 @@ func checkHeld(t testing.TB, s *Store, b *block) {
 	raw, err := s.AppendRaw([]byte("before"), b.Hash)
 	if err != nil || string(raw) != "before"+string(b.Raw) {
 		t.Fatalf("block %d %x: got %d bytes, %v; want %d", b.Number, b.Hash[:4], len(raw)-6, err, len(b.Raw))
-	}
-	if n, err := s.Size(b.Hash); err != nil || n != len(b.Raw) {
-		t.Fatalf("Size(block %d): %d, %v; want %d", b.Number, n, err, len(b.Raw))
 	}
 }

@@ -248,11 +248,6 @@ func (s *Store) Has(h common.Hash) (bool, error) {
 	return s.HasContent(Block, h)
 }
 
-// Size returns the length of the block's raw bytes without reading them.
-func (s *Store) Size(h common.Hash) (int, error) {
-	return s.ContentSize(Block, h)
-}
-
 // AppendRaw appends the block's raw bytes to dst. It returns ErrNotFound for a
 // block that is not held, and a *CorruptError if the bytes on disk are not
 // those that were put; then dst comes back as it was.

@@ -261,16 +261,6 @@ func agreesWithModel(t *rapid.T) {
 				m.plan.Len, m.plan.Complete = uint64(len(m.hashes)), complete
 			}
 		},
-		"mark plan": func(t *rapid.T) {
-			a, b := rapid.Uint64().Draw(t, "fetched"), rapid.Uint64().Draw(t, "linked")
-			err := s.MarkPlan(a, b)
-			if m.plan == nil != errors.Is(err, ErrNoPlan) {
-				t.Fatal(err)
-			}
-			if m.plan != nil {
-				m.plan.Fetched, m.plan.Linked = a, b
-			}
-		},
 		"drop plan": func(t *rapid.T) {
 			if err := s.DropPlan(); err != nil {
 				t.Fatal(err)

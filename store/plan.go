@@ -32,13 +32,15 @@ type Plan struct {
 	// Complete: the walk has arrived at a block that is linked here; the last
 	// hash is that block's child. The ancestor's number is Number-Len.
 	Complete bool
-	// Fetched and Linked are the caller's cursors, see MarkPlan.
-	Fetched, Linked uint64
 }
 
-const planSize = 32 + 8 + 32 + 8 + 1 + 8 + 8
+const planSize = 32 + 8 + 32 + 8 + 1 + planSpare
 
-// encodePlan: head(32) number(8) TD(32) length(8) complete(1) fetched(8) linked(8).
+// planSpare is how many bytes of the format have no meaning. Stores that are about have
+// them, as zeros.
+const planSpare = 16
+
+// encodePlan: head(32) number(8) TD(32) length(8) complete(1) spare(16).
 func encodePlan(p *Plan) []byte {
 	td := p.TD.Bytes32()
 	b := make([]byte, 0, planSize)
@@ -51,8 +53,7 @@ func encodePlan(p *Plan) []byte {
 	} else {
 		b = append(b, 0)
 	}
-	b = binary.BigEndian.AppendUint64(b, p.Fetched)
-	return binary.BigEndian.AppendUint64(b, p.Linked)
+	return b[:planSize]
 }
 
 func decodePlan(b []byte) (Plan, error) {
@@ -64,8 +65,6 @@ func decodePlan(b []byte) (Plan, error) {
 		Number:   binary.BigEndian.Uint64(b[32:]),
 		Len:      binary.BigEndian.Uint64(b[72:]),
 		Complete: b[80] != 0,
-		Fetched:  binary.BigEndian.Uint64(b[81:]),
-		Linked:   binary.BigEndian.Uint64(b[89:]),
 	}
 	p.TD.SetBytes(b[40:72])
 	return p, nil
@@ -80,8 +79,8 @@ func (s *Store) Plan() (Plan, bool) {
 }
 
 // StartPlan begins a plan for p.Head, p.Number and p.TD, and drops the one
-// before in the same step. The new plan has one hash, p.Head; Len, Complete
-// and the cursors of p are ignored. Durable when it returns.
+// before in the same step. The new plan has one hash, p.Head; Len and Complete
+// of p are ignored. Durable when it returns.
 func (s *Store) StartPlan(p Plan) error {
 	p = Plan{Head: p.Head, Number: p.Number, TD: p.TD, Len: 1}
 	return s.updatePlan(func(b *pebble.Batch, _ *Plan) (*Plan, bool, error) {
@@ -123,20 +122,6 @@ func (s *Store) AppendPlan(hashes []common.Hash, complete bool) error {
 		}
 		s.mu.unsynced += uint64(len(hashes))
 		return &p, complete || s.mu.unsynced >= planUnsynced, nil
-	})
-}
-
-// MarkPlan keeps two cursors with the plan. They are indexes of the plan or
-// whatever else helps the caller to resume; the store reads nothing into them.
-// Like AppendPlan not durable at once.
-func (s *Store) MarkPlan(fetched, linked uint64) error {
-	return s.updatePlan(func(_ *pebble.Batch, old *Plan) (*Plan, bool, error) {
-		if old == nil {
-			return nil, false, ErrNoPlan
-		}
-		p := *old
-		p.Fetched, p.Linked = fetched, linked
-		return &p, false, nil
 	})
 }
 

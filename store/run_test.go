@@ -135,7 +135,7 @@ func BenchmarkAppendBlocks(b *testing.B) {
 		mid := time.Now()
 		dst = dst[:0]
 		for _, h := range ask {
-			if _, err := s.Size(h); err != nil {
+			if _, err := s.place(Block, h); err != nil {
 				b.Fatal(err)
 			}
 			if dst, err = s.AppendRaw(dst, h); err != nil {

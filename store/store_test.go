@@ -75,9 +75,6 @@ func conformance(t *testing.T, dir string, opts Options) {
 	if _, err := s.AppendRaw(nil, missing); !errors.Is(err, ErrNotFound) {
 		t.Fatal("AppendRaw(missing):", err)
 	}
-	if _, err := s.Size(missing); !errors.Is(err, ErrNotFound) {
-		t.Fatal("Size(missing):", err)
-	}
 	if _, err := s.AppendAncestors(nil, main[0].Hash, 5); !errors.Is(err, ErrNotFound) {
 		t.Fatal("AppendAncestors(not linked):", err)
 	}
@@ -241,9 +238,6 @@ func conformPlan(t *testing.T, store func() *Store, reopen func()) {
 	if err := store().AppendPlan(make([]common.Hash, 1), false); !errors.Is(err, ErrNoPlan) {
 		t.Fatal(err)
 	}
-	if err := store().MarkPlan(1, 2); !errors.Is(err, ErrNoPlan) {
-		t.Fatal(err)
-	}
 	all := planOf(1, 3000)
 	if err := store().StartPlan(Plan{Head: common.Hash{1}, Number: 7}); err != nil {
 		t.Fatal(err)
@@ -258,10 +252,7 @@ func conformPlan(t *testing.T, store func() *Store, reopen func()) {
 		}
 		from = to
 	}
-	if err := store().MarkPlan(11, 12); err != nil {
-		t.Fatal(err)
-	}
-	want := Plan{Head: all[0], Number: 5000, TD: *uint256.NewInt(77), Len: 3000, Fetched: 11, Linked: 12}
+	want := Plan{Head: all[0], Number: 5000, TD: *uint256.NewInt(77), Len: 3000}
 	for range 2 {
 		if p, ok := store().Plan(); !ok || p != want {
 			t.Fatal(cmp.Diff(want, p))
