@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -64,12 +65,12 @@ listened on.`,
 				return err
 			}
 			problems := c.problems()
-			if err := o.result(map[string]any{"file": c.path, "problems": append([]string{}, problems...)}, func() {
+			if err := o.result(map[string]any{"file": c.path, "problems": append([]string{}, problems...)}, func(to io.Writer) {
 				for _, p := range problems {
-					fmt.Println(p)
+					fmt.Fprintln(to, p)
 				}
 				if len(problems) == 0 {
-					fmt.Println("nothing is wrong")
+					fmt.Fprintln(to, "nothing is wrong")
 				}
 			}); err != nil {
 				return err

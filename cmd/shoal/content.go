@@ -94,8 +94,8 @@ until it is unpinned. "-" stands for standard input.`,
 			if err != nil {
 				return fmt.Errorf("put %s: %w", args[0], err)
 			}
-			return o.result(map[string]any{"reference": hex.EncodeToString(ref[:]), "bytes": n}, func() {
-				fmt.Printf("%x\n", ref)
+			return o.result(map[string]any{"reference": hex.EncodeToString(ref[:]), "bytes": n}, func(to io.Writer) {
+				fmt.Fprintf(to, "%x\n", ref)
 			})
 		},
 	}
@@ -173,8 +173,8 @@ func (o *options) onFile(text string, as access, what string, do func(*swarm.Fil
 	if err := do(files, ref); err != nil {
 		return err
 	}
-	return o.result(map[string]any{"reference": hex.EncodeToString(ref[:]), what: true}, func() {
-		fmt.Printf("%s %x\n", what, ref)
+	return o.result(map[string]any{"reference": hex.EncodeToString(ref[:]), what: true}, func(to io.Writer) {
+		fmt.Fprintf(to, "%s %x\n", what, ref)
 	})
 }
 
@@ -252,14 +252,14 @@ first remove everything else and give its room back.`,
 				return err
 			}
 			v := map[string]any{"files": list, "chunks": st.Chunks(), "bytes_on_disk": bytes, "removed": removed}
-			return o.result(v, func() {
+			return o.result(v, func(to io.Writer) {
 				for _, l := range list {
-					fmt.Printf("%s  %10s  %8s  %q\n", l.Reference, humanize.IBytes(l.Size), l.state(), l.Name)
+					fmt.Fprintf(to, "%s  %10s  %8s  %q\n", l.Reference, humanize.IBytes(l.Size), l.state(), l.Name)
 				}
 				if collect {
-					fmt.Printf("removed %d chunks\n", removed)
+					fmt.Fprintf(to, "removed %d chunks\n", removed)
 				}
-				fmt.Printf("%d chunks held, %s on disk\n", st.Chunks(), humanize.IBytes(uint64(bytes)))
+				fmt.Fprintf(to, "%d chunks held, %s on disk\n", st.Chunks(), humanize.IBytes(uint64(bytes)))
 			})
 		},
 	}

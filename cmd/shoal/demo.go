@@ -81,7 +81,7 @@ generates a chain.`,
 			if err != nil {
 				return err
 			}
-			return o.result(r, func() { r.print(os.Stdout) })
+			return o.result(r, r.print)
 		},
 	}
 	o.addNetwork(cmd)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"strings"
@@ -77,8 +78,8 @@ A file appears when it is complete.`,
 				return err
 			}
 			blocks, bytes := w.Written()
-			return o.result(map[string]any{"file": args[0], "blocks": blocks, "bytes": bytes, "from": from, "to": to}, func() {
-				fmt.Printf("exported %d blocks, %d to %d, to %s\n", blocks, from, to, args[0])
+			return o.result(map[string]any{"file": args[0], "blocks": blocks, "bytes": bytes, "from": from, "to": to}, func(out io.Writer) {
+				fmt.Fprintf(out, "exported %d blocks, %d to %d, to %s\n", blocks, from, to, args[0])
 			})
 		},
 	}
@@ -121,9 +122,9 @@ func (o *options) exportEra1(ctx context.Context, st *store.Store, net *chain.Ne
 		files = append(files, era1JSON{f.Path, f.First, f.First + f.Blocks - 1, f.Blocks, f.Bytes, f.Root.Hex()})
 	}
 	stop()
-	return o.result(map[string]any{"files": files}, func() {
+	return o.result(map[string]any{"files": files}, func(out io.Writer) {
 		for _, f := range files {
-			fmt.Printf("exported %d blocks, %d to %d, to %s\n", f.Blocks, f.From, f.To, f.File)
+			fmt.Fprintf(out, "exported %d blocks, %d to %d, to %s\n", f.Blocks, f.From, f.To, f.File)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 
@@ -78,8 +79,8 @@ what it logs. --receipts=false leaves them out.`,
 				}
 			}
 			h := api.HeadOf(st.Head())
-			return o.result(map[string]any{"blocks": total.Blocks, "added": total.Added, "receipts": total.Receipts, "head": h}, func() {
-				fmt.Printf("imported %d blocks, %d of them new; head is %v\n", total.Blocks, total.Added, h)
+			return o.result(map[string]any{"blocks": total.Blocks, "added": total.Added, "receipts": total.Receipts, "head": h}, func(to io.Writer) {
+				fmt.Fprintf(to, "imported %d blocks, %d of them new; head is %v\n", total.Blocks, total.Added, h)
 			})
 		},
 	}

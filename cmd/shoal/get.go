@@ -85,8 +85,8 @@ once, each for what it has. A get that was interrupted goes on where it was.`,
 			if out == "" {
 				return nil
 			}
-			return o.result(map[string]any{"file": out, "bytes": n, "fetched_bytes": fetched, "fetch_seconds": took}, func() {
-				fmt.Printf("wrote %d bytes to %s\n", n, out)
+			return o.result(map[string]any{"file": out, "bytes": n, "fetched_bytes": fetched, "fetch_seconds": took}, func(to io.Writer) {
+				fmt.Fprintf(to, "wrote %d bytes to %s\n", n, out)
 			})
 		},
 	}

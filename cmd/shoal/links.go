@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"slices"
@@ -36,8 +37,8 @@ prove that they have the key that the other one expects.`,
 			if err != nil {
 				return err
 			}
-			return o.result(map[string]any{"key": key.ID().String(), "file": filepath.Join(o.dataDir, keyFile)}, func() {
-				fmt.Println(key.ID())
+			return o.result(map[string]any{"key": key.ID().String(), "file": filepath.Join(o.dataDir, keyFile)}, func(to io.Writer) {
+				fmt.Fprintln(to, key.ID())
 			})
 		},
 	}

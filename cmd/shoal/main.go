@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -130,8 +131,8 @@ func newVersion() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.result(map[string]any{"version": version(), "protocol": protocol}, func() {
-				fmt.Printf("shoal %s, network protocol %d\n", version(), protocol)
+			return o.result(map[string]any{"version": version(), "protocol": protocol}, func(to io.Writer) {
+				fmt.Fprintf(to, "shoal %s, network protocol %d\n", version(), protocol)
 			})
 		},
 	}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -64,15 +67,23 @@ func defaultDataDir() string {
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 // result prints the result of a command: as one JSON object, or by the function
-// that prints it for people.
-func (o *options) result(v any, people func()) error {
-	if !o.json {
-		people()
-		return nil
+// that prints it for people. A result that could not be written is an error: a script
+// that keeps it in a file would else take a full disk for success.
+func (o *options) result(v any, people func(io.Writer)) error {
+	var out bytes.Buffer
+	if o.json {
+		enc := json.NewEncoder(&out)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(v); err != nil {
+			return err
+		}
+	} else {
+		people(&out)
 	}
-	enc := json.NewEncoder(os.Stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	if _, err := os.Stdout.Write(out.Bytes()); err != nil {
+		return fmt.Errorf("the result could not be written: %w", err)
+	}
+	return nil
 }
 
 // findNetwork returns the network of the flag, or that of the data directory.

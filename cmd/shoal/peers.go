@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -36,7 +35,7 @@ are banned, and what they did.`,
 			if err != nil {
 				return err
 			}
-			return o.result(p, func() { printPeers(os.Stdout, &p, time.Now()) })
+			return o.result(p, func(to io.Writer) { printPeers(to, &p, time.Now()) })
 		},
 	}
 	o.add(cmd)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -76,7 +75,7 @@ from published constants: they show the order of things, not what those programs
 			if err != nil {
 				return err
 			}
-			return o.result(r, func() { r.print(os.Stdout) })
+			return o.result(r, r.print)
 		},
 	}
 	cmd.Flags().StringVar(&policy, "policy", simnet.Shoal, "`name` of who decides: "+strings.Join(simnet.Policies(), ", ")+", or all")
@@ -123,8 +122,8 @@ func listScenarios(o *options) error {
 	for _, name := range simnet.Policies() {
 		policies = append(policies, line{name, simnet.AboutPolicy(name)})
 	}
-	return o.result(map[string]any{"scenarios": scenarios, "policies": policies}, func() {
-		t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	return o.result(map[string]any{"scenarios": scenarios, "policies": policies}, func(to io.Writer) {
+		t := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 		for _, l := range scenarios {
 			fmt.Fprintf(t, "%s\t%s\n", l.Name, l.About)
 		}

@@ -88,7 +88,7 @@ large share is what makes it slow.`,
 			if err != nil {
 				return err
 			}
-			return o.result(s, func() { printStatus(os.Stdout, &s, time.Now()) })
+			return o.result(s, func(to io.Writer) { printStatus(to, &s, time.Now()) })
 		},
 	}
 	o.add(cmd)
@@ -137,7 +137,7 @@ func (o *options) showWhy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return o.result(w, func() { printWhy(os.Stdout, &w) })
+	return o.result(w, func(to io.Writer) { printWhy(to, &w) })
 }
 
 func printWhy(to io.Writer, w *api.Why) {

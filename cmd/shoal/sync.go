@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,8 +56,8 @@ does not matter as long as another one can.`,
 			if err != nil {
 				return err
 			}
-			return o.result(report, func() {
-				fmt.Printf("in sync: %v\n%d blocks fetched, %d duplicates\n", report.Head, report.Fetched, report.Duplicates)
+			return o.result(report, func(to io.Writer) {
+				fmt.Fprintf(to, "in sync: %v\n%d blocks fetched, %d duplicates\n", report.Head, report.Fetched, report.Duplicates)
 			})
 		},
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 
@@ -62,7 +63,7 @@ same. The exit code is 1 if anything is wrong with any of them.`,
 					fmt.Println(f)
 				}
 			}
-			if err := o.result(map[string]any{"network": net.Name, "files": files, "damaged": damaged}, func() {}); err != nil {
+			if err := o.result(map[string]any{"network": net.Name, "files": files, "damaged": damaged}, func(io.Writer) {}); err != nil {
 				return err
 			}
 			if damaged > 0 {
