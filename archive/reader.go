@@ -85,7 +85,7 @@ func Open(path string, net *chain.Network, opts Options) (*Reader, error) {
 	}
 	st, err := f.Stat()
 	if err == nil && st.IsDir() {
-		err = errors.New("is a directory")
+		err = errors.New("it is a directory: name the files in it")
 	}
 	if err != nil {
 		f.Close()

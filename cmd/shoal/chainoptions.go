@@ -36,6 +36,9 @@ func (o *chainOptions) add(cmd *cobra.Command) {
 // that is the same for all commands. The archives are nil if none are named. The caller
 // closes the store.
 func (o *chainOptions) configure(ctx context.Context, ui *ui, peers []string) (cfg node.Config, from *depot.Depot, err error) {
+	if err := o.seals.check(); err != nil {
+		return cfg, nil, err
+	}
 	if err := o.archives.check(); err != nil {
 		return cfg, nil, err
 	}
@@ -46,11 +49,8 @@ func (o *chainOptions) configure(ctx context.Context, ui *ui, peers []string) (c
 		return cfg, nil, err
 	}
 	cfg.Receipts, cfg.Discover, cfg.Peers = o.receipts, o.find.discover, peers
-	err = o.seals.configure(&cfg, cfg.Network)
-	if err == nil {
-		err = o.links.configure(&cfg, o.dataDir)
-	}
-	if err != nil {
+	o.seals.configure(&cfg, cfg.Network)
+	if err = o.links.configure(&cfg, o.dataDir); err != nil {
 		closeStore(cfg.Store, &err)
 		return cfg, nil, err
 	}

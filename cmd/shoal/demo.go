@@ -241,10 +241,7 @@ func (d *demo) run(ctx context.Context, peers int) (r demoReport, err error) {
 	}
 	defer closeStore(st, &err)
 	w := newWatcher(d.ui)
-	cfg := node.Config{Network: d.net, Store: st, Peers: addrs}
-	if err := (&sealOptions{policy: downloader.SealNone.String()}).configure(&cfg, d.net); err != nil {
-		return r, err
-	}
+	cfg := node.Config{Network: d.net, Store: st, Peers: addrs, Seals: downloader.SealNone}
 	s, err := syncTo(ctx, cfg, w, filepath.Join(d.dir, "empty"))
 	w.stop()
 	if err != nil {

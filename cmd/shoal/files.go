@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -40,12 +41,16 @@ what it logs. --receipts=false leaves them out.`,
 					return err
 				}
 			}
+			if err := seals.check(); err != nil {
+				return err
+			}
 			if o.network == "" { // a new data directory is for the network of the files
 				o.network, err = o.networkIfNew(ui.Logger, func() (string, error) {
-					if net, err := o.networkOf(files[0]); err == nil {
-						return net.Name, nil
+					net, err := o.networkOf(files[0])
+					if err != nil {
+						return "", err
 					}
-					return "", nil
+					return net.Name, nil
 				})
 				if err != nil {
 					return err
@@ -56,10 +61,7 @@ what it logs. --receipts=false leaves them out.`,
 				return err
 			}
 			defer closeStore(st, &err)
-			opts, err := seals.importing(net)
-			if err != nil {
-				return err
-			}
+			opts := seals.importing(net)
 			opts.Receipts = receipts
 			var total archive.Imported
 			for _, f := range files {
@@ -75,7 +77,7 @@ what it logs. --receipts=false leaves them out.`,
 				total.Added += done.Added
 				total.Receipts += done.Receipts
 				if err != nil {
-					return importHint(err, net.Name)
+					return importHint(err, net.Name, total.Blocks)
 				}
 			}
 			h := api.HeadOf(st.Head())
@@ -103,10 +105,13 @@ func (o *options) networkIfNew(log *slog.Logger, tell func() (string, error)) (s
 	return tell()
 }
 
-// importHint adds what to do to errors that have a usual cause.
-func importHint(err error, network string) error {
-	if errors.Is(err, archive.ErrGenesis) {
+// importHint adds what to do to errors that have a usual cause, and what is here in spite of it.
+func importHint(err error, network string, imported uint64) error {
+	switch {
+	case errors.Is(err, archive.ErrGenesis):
 		return fmt.Errorf("%w; this data directory is for %s: name the file's network with --network, and a directory for it with --datadir", err, network)
+	case imported > 0 && !errors.Is(err, context.Canceled):
+		return fmt.Errorf("%w; the %d blocks before it are imported and stay", err, imported)
 	}
 	return err
 }

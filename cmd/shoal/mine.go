@@ -44,10 +44,16 @@ spread, and how chains that grew apart come together again.`
 	return cmd
 }
 
-// check refuses what cannot be mined. A nil miner is always right.
-func (m *miner) check(net *chain.Network) error {
+// check refuses what cannot be mined, before a data directory is made.
+func (m *miner) check(o *options, ui *ui) error {
+	var net *chain.Network
+	err := o.patiently(ui.Logger, func() (err error) {
+		net, err = o.findNetwork()
+		return err
+	})
 	switch {
-	case m == nil:
+	case err != nil:
+		return err
 	case net != chain.Dev:
 		return usage("blocks can be made for --network dev only: those of %s need a proof of work", net.Name)
 	case m.every < leastEvery:

@@ -100,20 +100,18 @@ func (o *nodeOptions) check(cmd *cobra.Command) (err error) {
 // run opens what the node works on, reads the archives that it has not seen, listens, and
 // runs until it is stopped.
 func (o *nodeOptions) run(ctx context.Context, ui *ui) (err error) {
+	if o.miner != nil {
+		if err := o.miner.check(&o.options, ui); err != nil {
+			return err
+		}
+	}
 	cfg, depot, err := o.configure(ctx, ui, o.peers)
 	if err != nil {
 		return err
 	}
 	defer closeStore(cfg.Store, &err)
-	if err := o.miner.check(cfg.Network); err != nil {
-		return err
-	}
 	if depot != nil {
-		opts, err := o.seals.importing(cfg.Network)
-		if err != nil {
-			return err
-		}
-		if err := indexArchives(ctx, depot, cfg.Store, opts, ui); err != nil {
+		if err := indexArchives(ctx, depot, cfg.Store, o.seals.importing(cfg.Network), ui); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,9 @@ import (
 type sealOptions struct {
 	policy      string
 	checkpoints []string
+
+	which   downloader.Policy // from check on, as trusted
+	trusted map[common.Hash]bool
 }
 
 func (o *sealOptions) add(cmd *cobra.Command) {
@@ -30,44 +33,43 @@ func (o *sealOptions) addPolicy(cmd *cobra.Command) {
 		"of `which` blocks the proof of work is checked: all, sample (heads, probes, the youngest, one in 100) or none")
 }
 
-// importing turns the flags into what an import needs. A file has no claim and no
-// secret order, so a sample is one block in a hundred; a checkpoint is of no use,
-// since what it vouches for comes before it.
-func (o *sealOptions) importing(net *chain.Network) (opts archive.Options, err error) {
-	policy, err := downloader.ParsePolicy(o.policy)
-	if err != nil {
-		return opts, usage("--seals: %w", err)
-	}
-	opts.SkipLinks = true // Import holds each block against its parent itself
-	if sealer := sealerOf(net); sealer != nil && policy != downloader.SealNone {
-		opts.Seal = sealer.CheckSeal
-		if policy == downloader.SealSample {
-			opts.Sealed = func(*chain.Block) bool { return rand.IntN(100) == 0 }
-		}
-	}
-	return opts, nil
-}
-
-// configure turns the flags into what a node needs.
-func (o *sealOptions) configure(cfg *node.Config, net *chain.Network) error {
-	policy, err := downloader.ParsePolicy(o.policy)
-	if err != nil {
+// check refuses what is no policy and no hash, before a data directory is made.
+func (o *sealOptions) check() (err error) {
+	if o.which, err = downloader.ParsePolicy(o.policy); err != nil {
 		return usage("--seals: %w", err)
 	}
-	cfg.Seals = policy
-	cfg.Checkpoints = map[common.Hash]bool{}
+	o.trusted = map[common.Hash]bool{}
 	for _, s := range o.checkpoints {
 		h, err := parseHash(s)
 		if err != nil {
 			return usage("--checkpoint: %w", err)
 		}
-		cfg.Checkpoints[h] = true
+		o.trusted[h] = true
 	}
+	return nil
+}
+
+// importing turns the flags into what an import needs. A file has no claim and no
+// secret order, so a sample is one block in a hundred; a checkpoint is of no use,
+// since what it vouches for comes before it.
+func (o *sealOptions) importing(net *chain.Network) archive.Options {
+	opts := archive.Options{SkipLinks: true} // Import holds each block against its parent itself
+	if sealer := sealerOf(net); sealer != nil && o.which != downloader.SealNone {
+		opts.Seal = sealer.CheckSeal
+		if o.which == downloader.SealSample {
+			opts.Sealed = func(*chain.Block) bool { return rand.IntN(100) == 0 }
+		}
+	}
+	return opts
+}
+
+// configure turns the flags into what a node needs.
+func (o *sealOptions) configure(cfg *node.Config, net *chain.Network) {
+	cfg.Seals, cfg.Checkpoints = o.which, o.trusted
 	if last := net.LastBlock.Hash; last != (common.Hash{}) {
 		cfg.Checkpoints[last] = true
 	}
 	cfg.Sealer = sealerOf(net)
-	return nil
 }
 
 // sealerOf returns what checks the seals of a network, nil for generated chains,

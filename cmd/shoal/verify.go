@@ -34,14 +34,14 @@ same. The exit code is 1 if anything is wrong with any of them.`,
 			if err != nil {
 				return err
 			}
+			if err := seals.check(); err != nil {
+				return err
+			}
 			net, err := o.networkNamed(paths[0])
 			if err != nil {
 				return err
 			}
-			opts, err := seals.importing(net)
-			if err != nil {
-				return err
-			}
+			opts := seals.importing(net)
 			opts.SkipLinks, opts.Receipts = false, true
 			v := archive.NewVerifier(net)
 			files := []verifiedJSON{}
