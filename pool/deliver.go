@@ -30,7 +30,7 @@ const (
 // Deliver takes what a peer has sent, and when that had arrived. The id is that of
 // the request that the content answers, or 0 if it answers none. If closed, nothing
 // more will come for that request, and what is missing of it is wanted again at once.
-// The result has a verdict for each item and is valid until the next call.
+// The result has a verdict for each item.
 //
 // A short answer is not a lie. A peer is taken to lack a key only if its answer
 // is empty, or says that the key is absent, or passes over it and has a later one.
@@ -38,63 +38,78 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 	if p.arrived.IsZero() {
 		p.arrived = now
 	}
-	verdicts := make([]Verdict, len(items))
 	pr := p.peers[name]
 	var r *request[P, K]
 	if pr != nil {
 		r = pr.find(id)
 	}
-	var (
-		useful   int64 // bytes
-		all      int64 // bytes
-		last     = -1  // position in r of the last item
-		pos      int   // where in r the next item is expected
-		answered int   // items of r
-		had      int   // of them, those that are not absent
-	)
+	verdicts, a := p.take(pr, r, items)
+	if r == nil {
+		p.flow.add(now, a.useful)
+		return verdicts
+	}
+	r.got += a.bytes
+	if a.useful > 0 {
+		p.tokens += float64(a.useful) * p.cfg.duplicates()
+		p.flow.add(now, a.useful)
+		p.linkFactor = max(1, p.linkFactor*linkDecay)
+	}
+	if closed {
+		p.conclude(now, r, a)
+	}
+	return verdicts
+}
+
+// answer sums up the items that came at once, and what they say of a request.
+type answer struct {
+	useful   int64 // bytes
+	bytes    int64 // of all of them
+	last     int   // position in the request of the last item, -1 if none is of it
+	answered int   // items of the request
+	had      int   // of them, those that are not absent
+}
+
+// take takes items one after the other. There may be no request that they answer, and
+// the peer may have left.
+func (p *Pool[P, K]) take(pr *peer[P, K], r *request[P, K], items []Item[K]) ([]Verdict, answer) {
+	verdicts := make([]Verdict, len(items))
+	a := answer{last: -1}
+	pos := 0 // where in r the next item is expected
 	for n, it := range items {
-		all += int64(it.Size)
+		a.bytes += int64(it.Size)
 		asked := -1
 		if r != nil {
 			asked = r.position(it.Key, pos)
 		}
 		if asked >= 0 {
 			pos = asked + 1
-			last = max(last, asked)
-			answered++
+			a.last = max(a.last, asked)
+			a.answered++
 		}
 		if it.Absent {
 			verdicts[n] = Lacking
 			continue
 		}
-		if asked >= 0 {
-			had++
-		}
 		var i uint32
 		if asked >= 0 {
+			a.had++
 			i = p.slotOf(r, asked)
 		} else {
 			i = p.keys.find(it.Key)
 		}
 		verdicts[n] = p.accept(pr, it, i, asked >= 0)
 		if verdicts[n] == Useful {
-			useful += int64(it.Size)
+			a.useful += int64(it.Size)
 		}
 		p.count(pr, it, verdicts[n])
 	}
-	if pr == nil || r == nil {
-		p.flow.add(now, useful)
-		return verdicts
-	}
-	r.got += all
-	if useful > 0 {
-		p.tokens += float64(useful) * p.cfg.duplicates()
-		p.flow.add(now, useful)
-		p.linkFactor = max(1, p.linkFactor*linkDecay)
-	}
-	if !closed {
-		return verdicts
-	}
+	return verdicts, a
+}
+
+// conclude ends a request with the last that came for it. From the whole of its answer the
+// peer's rate and limits are learnt and what it lacks, and what is missing is wanted again.
+func (p *Pool[P, K]) conclude(now time.Time, r *request[P, K], a answer) {
+	pr := r.peer
 	if r.got > 0 {
 		pr.measure(now, r, r.got)
 	} else {
@@ -102,13 +117,13 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 	}
 	s := &pr.services[r.class]
 	if !pr.single {
-		s.learnCap(r.id, len(r.keys), answered, last, all)
+		s.learnCap(r.id, len(r.keys), a.answered, a.last, a.bytes)
 	}
-	shown := last + 1 // keys that it has or lacks
-	if answered == 0 {
+	shown := a.last + 1 // keys that it has or lacks
+	if a.answered == 0 {
 		shown = len(r.keys)
 	}
-	s.learnYield(had, shown-had)
+	s.learnYield(a.had, shown-a.had)
 	pr.arriving = 0
 	p.closeRequest(pr, r)
 	p.lookAt(pr)
@@ -118,7 +133,7 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 			continue
 		}
 		missing := p.drop(i, r) || (r.late && p.keys.slot(i).state != held)
-		if missing && (answered == 0 || k <= last) {
+		if missing && (a.answered == 0 || k <= a.last) {
 			pr.lack(key, now)
 		}
 	}
@@ -130,7 +145,6 @@ func (p *Pool[P, K]) Deliver(now time.Time, name P, id uint64, items []Item[K], 
 			s.restUntil = now.Add(min(restMin<<min(max(over, 0), 10), restMax))
 		}
 	}
-	return verdicts
 }
 
 // accept makes an item's key held if it is wanted. The slot is that of the key, 0 if it
