@@ -167,43 +167,58 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.relay = newRelay(&n.cfg)
 	n.files = swarm.New(swarm.OnDisk(cfg.Store), swarm.Options{Source: (*chunks)(n), Quota: cfg.FileQuota})
-	config := downloader.Config{
+	n.down = downloader.New(n.downloaderConfig())
+	n.session = n.sessionConfig(genesis.Hash)
+	n.session.Download, n.session.Upload = down, up
+	return n, nil
+}
+
+// downloaderConfig is what the downloader works on: the node's limits, its files, and a
+// relay that hears of each head.
+func (n *Node) downloaderConfig() downloader.Config {
+	cfg := &n.cfg
+	d := downloader.Config{
 		Network: cfg.Network, Store: cfg.Store, Pool: n.budget.pool, Logger: n.log,
 		Sealer: cfg.Sealer, Seals: cfg.Seals, Checkpoints: cfg.Checkpoints, Clock: cfg.Clock,
 		Listener: func(e downloader.Event) {
 			if m, ok := e.(downloader.HeadMoved); ok {
 				n.relay.moved(m)
 			}
-			n.cfg.emit(e)
+			cfg.emit(e)
 		},
 		Keepers: map[store.Kind]downloader.Keeper{store.Chunk: (*chunks)(n)}, ContentOnly: cfg.FilesOnly,
 		AwaitRoom: cfg.AwaitRoom,
 	}
 	if cfg.Receipts {
-		config.Receipts = cfg.Store
+		d.Receipts = cfg.Store
 	}
-	n.down = downloader.New(config)
-	n.session = peer.Config{
-		Network: cfg.Network.ID, Genesis: genesis.Hash, Client: cfg.Client,
+	return d
+}
+
+// sessionConfig is what all sessions have in common: what the node says of itself, what it
+// serves, and who hears of what comes.
+func (n *Node) sessionConfig(genesis common.Hash) peer.Config {
+	cfg := &n.cfg
+	s := peer.Config{
+		Network: cfg.Network.ID, Genesis: genesis, Client: cfg.Client,
 		Status: func() peer.Status {
 			h := cfg.Store.Head()
 			return peer.Status{TD: h.TD, Head: h.Hash}
 		},
 		Hashes: chain.HashesOf, Chain: served{cfg.Store}, Handler: (*handler)(n), Admit: n.admit, Logger: n.log,
-		Download: down, Upload: up, Exchange: n.exchange(),
-		Relay: n.relay,
+		Exchange: n.exchange(), Relay: n.relay,
 	}
 	if cfg.Discover {
-		n.session.Directory = (*directory)(n)
+		s.Directory = (*directory)(n)
 	}
 	// Nobody checks who a node is: the id only tells one from another.
-	rand.Read(n.session.Node[:])
+	rand.Read(s.Node[:])
 	if cfg.Listener != nil {
 		if a, ok := cfg.Listener.Addr().(*net.TCPAddr); ok {
-			n.session.Port = uint16(a.Port)
+			s.Port = uint16(a.Port)
 		}
 	}
-	return n, nil
+	return s
 }
 
 // throttle returns the throttle of one direction, nil if there is none.
