@@ -62,6 +62,13 @@ func (f *family) commit() {
 	f.good.Store(uint64(f.writer.segment)<<32 | uint64(f.writer.end))
 }
 
+// setCheckpoint puts into a batch how far the family is written, and how many are held once
+// the batch is committed.
+func (f *family) setCheckpoint(b *pebble.Batch, held uint64) error {
+	cp := checkpoint{segment: f.writer.segment, offset: uint32(f.writer.end), held: held}
+	return b.Set(metaKey(f.checkpoint), cp.encode(), nil)
+}
+
 // validEnd returns where the good records of a segment end.
 func (f *family) validEnd(r pebble.Reader, segment uint32) (int64, error) {
 	if good := f.good.Load(); uint32(good>>32) == segment {

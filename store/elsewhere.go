@@ -74,8 +74,7 @@ func (s *Store) Register(k Kind, recs []Record) (added int, err error) {
 	if k == Block {
 		count += uint64(added)
 	}
-	cp := checkpoint{segment: f.writer.segment, offset: uint32(f.writer.end), held: count}
-	if err := errors.Join(b.Set(metaKey(f.checkpoint), cp.encode(), nil), b.Set(metaKey(metaElsewhere), nil, nil)); err != nil {
+	if err := errors.Join(f.setCheckpoint(b, count), b.Set(metaKey(metaElsewhere), nil, nil)); err != nil {
 		return 0, fmt.Errorf("store: register: %w", err)
 	}
 	if err := s.commitInTurn(b, pebble.Sync); err != nil {

@@ -100,8 +100,7 @@ func (s *Store) put(k Kind, recs []Record, again bool) (added int, err error) {
 	if k == f.kinds[0] {
 		count += uint64(added)
 	}
-	cp := checkpoint{segment: w.segment, offset: uint32(w.end), held: count}
-	if err := batch.Set(metaKey(f.checkpoint), cp.encode(), nil); err != nil {
+	if err := f.setCheckpoint(batch, count); err != nil {
 		w.rollback()
 		return 0, fmt.Errorf("store: put: %w", err)
 	}

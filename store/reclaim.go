@@ -105,8 +105,7 @@ func (s *Store) DropChunks(hashes []common.Hash) error {
 			return fmt.Errorf("store: drop chunks: %w", err)
 		}
 	}
-	cp := checkpoint{segment: f.writer.segment, offset: uint32(f.writer.end), held: count}
-	if err := b.Set(metaKey(f.checkpoint), cp.encode(), nil); err != nil {
+	if err := f.setCheckpoint(b, count); err != nil {
 		return fmt.Errorf("store: drop chunks: %w", err)
 	}
 	if err := s.commitInTurn(b, pebble.NoSync); err != nil {
@@ -191,8 +190,7 @@ func (s *Store) freshSegment() error {
 	if err != nil {
 		return s.writeFailed(w, err)
 	}
-	cp := checkpoint{segment: w.segment, offset: uint32(w.end), held: f.held.Load()}
-	if err := b.Set(metaKey(f.checkpoint), cp.encode(), nil); err != nil {
+	if err := f.setCheckpoint(b, f.held.Load()); err != nil {
 		w.rollback()
 		return fmt.Errorf("store: reclaim: %w", err)
 	}

@@ -151,8 +151,7 @@ func (r *finding) record(offset int64, record []byte) error {
 // step makes what was found last, and the checkpoint behind it, part of the index.
 func (r *finding) step(sync *pebble.WriteOptions) error {
 	held := r.f.held.Load() + r.held
-	cp := checkpoint{segment: r.f.writer.segment, offset: uint32(r.f.writer.end), held: held}
-	if err := r.b.Set(metaKey(r.f.checkpoint), cp.encode(), nil); err != nil {
+	if err := r.f.setCheckpoint(r.b, held); err != nil {
 		return err
 	}
 	if err := r.s.commit(r.b, sync); err != nil {
