@@ -54,11 +54,13 @@ A file appears when it is complete.`,
 			if !cmd.Flags().Changed("to") {
 				to = h.Number
 			}
-			if from > to {
-				return usage("--from %d is above --to %d", from, to)
-			}
-			if to > h.Number {
+			switch {
+			case to > h.Number:
 				return usage("--to %d is above the head, which is block %d", to, h.Number)
+			case from > h.Number:
+				return usage("--from %d is above the head, which is block %d", from, h.Number)
+			case from > to:
+				return usage("--from %d is above --to %d", from, to)
 			}
 			if format == "era1" {
 				return o.exportEra1(cmd.Context(), st, net, from, to, args[0], ui)
@@ -87,7 +89,7 @@ A file appears when it is complete.`,
 	archives.add(cmd)
 	cmd.Flags().Uint64Var(&from, "from", 0, "`number` of the first block")
 	cmd.Flags().Uint64Var(&to, "to", math.MaxUint64, "`number` of the last block (default: the head)")
-	cmd.Flags().Lookup("to").DefValue = ""
+	cmd.Flags().Lookup("to").DefValue = "0" // which is not shown
 	cmd.Flags().StringVar(&format, "format", "rlp", "`format` of what is written: rlp or era1")
 	return cmd
 }

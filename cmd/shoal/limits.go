@@ -23,7 +23,7 @@ func (o *limitOptions) add(cmd *cobra.Command) {
 	f.StringVar(&o.memory, "memory", humanize.IBytes(node.DefaultMemory),
 		"`size` of the memory to use, such as 512MiB; it decides how many peers there may be")
 	f.IntVar(&o.maxPeers, "max-peers", 0,
-		"most peers at once, those that connect to us included (default: as many as --memory has room for, up to 64)")
+		"largest `number` of peers at once, those that connect to us included (default: as many as --memory has room for, up to 64)")
 	f.StringVar(&o.download, "download-limit", "0",
 		"`bytes` a second to receive from all peers together, such as 10MB or 500KiB; 0: no limit")
 	f.StringVar(&o.upload, "upload-limit", "0",

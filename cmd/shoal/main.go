@@ -14,9 +14,11 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func main() { os.Exit(run()) }
@@ -74,8 +76,9 @@ func run() int {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "shoal",
-		Short: "Download a proof-of-work block chain from many peers at once, and serve it on",
+		Use:     "shoal",
+		Version: fmt.Sprintf("%s, network protocol %d", version(), protocol),
+		Short:   "Download a proof-of-work block chain from many peers at once, and serve it on",
 		Long: `Shoal downloads an Ethereum proof-of-work block chain from many peers at once,
 trusts none of them, and serves it on. It speaks network protocol 30 of 2014.
 
@@ -92,7 +95,15 @@ Exit codes:
 			return cmd.Help()
 		},
 	}
+	root.SetVersionTemplate("shoal {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if v, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+			want := "true or false"
+			if what, _ := pflag.UnquoteUsage(v.GetFlag()); what != "" {
+				want = "a " + what
+			}
+			return usage("--%s %q: want %s (see %q)", v.GetFlag().Name, v.GetValue(), want, cmd.CommandPath()+" --help")
+		}
 		return usage("%w (see %q)", err, cmd.CommandPath()+" --help")
 	})
 	root.PersistentFlags().String(configFlag, "", "`file` with what flags say, see \"shoal config\"; or $SHOAL_CONFIG")
@@ -109,14 +120,23 @@ Exit codes:
 	return root
 }
 
-// wrapArgs makes mistakes in the arguments of any command a matter of usage.
+// wrapArgs makes mistakes in the arguments of any command a matter of usage, and says what
+// would be right.
 func wrapArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
-				return usage("%w (see %q)", err, c.CommandPath()+" --help")
+			err := check(c, args)
+			switch {
+			case err == nil:
+				return nil
+			case !c.HasSubCommands():
+				return usage("it is used as: %s (see %q)", c.UseLine(), c.CommandPath()+" --help")
 			}
-			return nil
+			c.SuggestionsMinimumDistance = 2 // letters that may differ
+			if like := c.SuggestionsFor(args[0]); len(like) > 0 {
+				return usage("%w; is %s meant? (see %q)", err, strings.Join(like, " or "), c.CommandPath()+" --help")
+			}
+			return usage("%w (see %q)", err, c.CommandPath()+" --help")
 		}
 	}
 	for _, c := range cmd.Commands() {

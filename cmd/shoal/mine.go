@@ -40,7 +40,7 @@ spread, and how chains that grew apart come together again.`
 	f := cmd.Flags()
 	f.DurationVar(&m.every, "every", 5*time.Second, "`time` between the blocks that this node makes, at least 1s")
 	f.Uint64Var(&m.most, "blocks", 0, "`number` of blocks to make, then only serve; 0: without end")
-	f.Uint64Var(&m.seed, "seed", 1, "makes the blocks of one node differ from those of another")
+	f.Uint64Var(&m.seed, "seed", 1, "`number` that makes the blocks of one node differ from those of another")
 	return cmd
 }
 

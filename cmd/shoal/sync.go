@@ -51,7 +51,7 @@ does not matter as long as another one can.`,
 			report, err := syncTo(ctx, cfg, w, o.dataDir)
 			w.stop()
 			if errors.Is(err, errTimeout) {
-				return incomplete("not in sync after %v: %s", from.timeout, w.state())
+				return incomplete("not in sync after %v: %s", from.timeout, w.outcome())
 			}
 			if err != nil {
 				return err

@@ -18,7 +18,14 @@ import (
 	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/link"
 	"github.com/shoalnet/shoal/node"
+	"github.com/shoalnet/shoal/peer"
+	"github.com/shoalnet/shoal/wire"
 )
+
+// waitingInterval is how often a sync that nobody is connected to says what it waits for: it may
+// do so for ever, and a screen on which nothing moves does not say whether the program does. Ten
+// times as often the lines would push away what was logged before.
+const waitingInterval = 15 * time.Second
 
 // watcher follows the events of a node: it logs them, draws the progress, adds up
 // the shares, and knows when a sync is done.
@@ -56,7 +63,7 @@ func newWatcher(u *ui) *watcher {
 // await has done called when every address has been tried and nothing is left to
 // fetch from those that answered.
 func (w *watcher) await(addresses []string, done func()) {
-	w.untried, w.done = map[string]bool{}, done
+	w.untried, w.done, w.line = map[string]bool{}, done, time.Now()
 	for _, a := range addresses {
 		if at, err := link.ParseAddr(a); err == nil { // else the node says so
 			w.untried[at.HostPort] = true
@@ -72,18 +79,18 @@ func (w *watcher) dial(ctx context.Context, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	peer := conn.RemoteAddr().String()
+	name := conn.RemoteAddr().String()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !slices.Contains(w.dialled[peer], addr) {
-		w.dialled[peer] = append(w.dialled[peer], addr)
+	if !slices.Contains(w.dialled[name], addr) {
+		w.dialled[name] = append(w.dialled[name], addr)
 	}
 	return conn, nil
 }
 
 // tried notes what came of the addresses of a peer; err is nil if it has joined.
-func (w *watcher) tried(peer string, err error) {
-	for _, addr := range append(w.dialled[peer], peer) {
+func (w *watcher) tried(name string, err error) {
+	for _, addr := range append(w.dialled[name], name) {
 		delete(w.untried, addr)
 		if err == nil {
 			delete(w.failed, addr)
@@ -133,6 +140,10 @@ func (w *watcher) event(e any) {
 	case downloader.Progress:
 		w.last = e
 		if e.Phase == downloader.Idle {
+			if w.done != nil && w.joined == 0 && e.At.Sub(w.line) >= waitingInterval {
+				w.line = e.At
+				w.ui.Info("still waiting for a peer", "why", w.state())
+			}
 			break
 		}
 		switch n := w.tracker.Node(); {
@@ -209,17 +220,29 @@ func (w *watcher) stop() {
 	w.endBar()
 }
 
-// state says what is going on, for a person who waits.
-func (w *watcher) state() string {
+// outcome is the last state.
+func (w *watcher) outcome() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.state()
+}
+
+// state says what is going on, for a person who waits. The caller holds the lock.
+func (w *watcher) state() string {
 	switch {
 	case w.joined == 0 && len(w.failed) > 0:
-		var why []string
+		why := []string{"no peer is connected"}
+		foreign := false
 		for _, addr := range slices.Sorted(maps.Keys(w.failed)) {
-			why = append(why, fmt.Sprintf("%s: %v", addr, w.failed[addr]))
+			err := w.failed[addr]
+			why = append(why, fmt.Sprintf("%s: %v", addr, err))
+			v, ok := errors.AsType[*peer.Violation](err)
+			foreign = foreign || ok && v.Reason == wire.ReasonWrongGenesis
 		}
-		return "no peer is connected; " + strings.Join(why, "; ")
+		if foreign {
+			why = append(why, "for the chain of another network there are --network and a directory of its own, --datadir")
+		}
+		return strings.Join(why, "; ")
 	case w.joined == 0:
 		return "no peer has answered"
 	case w.last.At.IsZero():
