@@ -188,7 +188,7 @@ func TestLinksKeepPlaces(t *testing.T) {
 			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		})
 		for range 2 {
-			w.script(a)
+			w.script(a).alive() // it is let in, so that the next one finds no place
 		}
 		w.script(a).refused(wire.ReasonTooManyPeers)
 		at := fmt.Sprintf("%s:%d", a.ip, linkPort)
