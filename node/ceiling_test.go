@@ -156,11 +156,6 @@ func timeCeiling(b *testing.B, dir, addr string) (s stages) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		b.Fatal(err)
 	}
-	timed := func(f func()) time.Duration {
-		began := time.Now()
-		f()
-		return time.Since(began)
-	}
 	s.all = timed(func() {
 		checked := make(chan *part, 1)
 		go func() {
@@ -198,6 +193,12 @@ func timeCeiling(b *testing.B, dir, addr string) (s stages) {
 		writeParts(b, filepath.Join(dir, "disk"), c)
 	})
 	return s
+}
+
+func timed(f func()) time.Duration {
+	began := time.Now()
+	f()
+	return time.Since(began)
 }
 
 // drain reads all blocks from the address, to nowhere.
