@@ -57,12 +57,13 @@ const (
 // later. It says nothing about the chain, so blame for it must not last.
 const RuleFuture Rule = "timestamp ahead of the clock"
 
-const (
-	// futureLimit is what clocks may differ by: 15 seconds, as in go-ethereum. At
-	// ten times of it miners can date blocks forward to lower the difficulty; at
-	// a tenth a good block is lost by a clock that is off a little.
-	futureLimit = 15 * time.Second
+// FutureLimit is how far ahead of our clock a block may be (the Yellow Paper leaves it
+// open, section 4.3.4): what clocks may differ by, as in go-ethereum. At ten times of it
+// miners can date blocks forward to lower the difficulty; at a tenth a good block is lost
+// by a clock that is off a little.
+const FutureLimit = 15 * time.Second
 
+const (
 	extraLimit     = 32   // bytes
 	poc6ExtraLimit = 1024 // bytes
 
@@ -199,10 +200,10 @@ func (n *Network) CheckLink(parent, b *Header) error {
 }
 
 // CheckTime checks that a block is not from the future, as seen at now: a block
-// that has just been mined may be 15 seconds ahead. What is refused can be in
+// that has just been mined may be [FutureLimit] ahead. What is refused can be in
 // order later. Errors are *[RuleError].
 func (n *Network) CheckTime(h *Header, now time.Time) error {
-	limit := uint64(max(now.Add(futureLimit).Unix(), 0))
+	limit := uint64(max(now.Add(FutureLimit).Unix(), 0))
 	if h.Time > limit {
 		return h.breaks(RuleFuture, fmt.Sprint(h.Time), fmt.Sprintf("at most %d", limit))
 	}

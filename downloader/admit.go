@@ -2,10 +2,11 @@ package downloader
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
+
+	"github.com/shoalnet/shoal/chain"
 )
 
 // A list of hashes proves nothing: anybody can make one up for free, as long as he
@@ -36,10 +37,6 @@ const (
 	// Difficulty varies over the years by more than chance does.
 	judgeProbes = 16
 	overstated  = 4
-
-	// clockSlack is how far ahead of our clock a block may be (Yellow Paper
-	// section 4.3.4 leaves it open; clients have long agreed on this).
-	clockSlack = 15 * time.Second
 )
 
 // admission is how far a plan has earned trust.
@@ -63,7 +60,7 @@ func (a *admission) lead() uint64 {
 
 // premature reports whether a block is from the future. That may be our clock's fault.
 func (l *loop) premature(b *summary) bool {
-	return b.time > uint64(max(0, l.cfg.clock().Add(clockSlack).Unix()))
+	return b.time > uint64(max(0, l.cfg.clock().Add(chain.FutureLimit).Unix()))
 }
 
 // plausible checks what a head block says of the length of its chain.
