@@ -193,13 +193,13 @@ func (s *Server) ServeSocket(ctx context.Context, l net.Listener) {
 // [ErrNotRunning] if none does.
 func Dial(ctx context.Context, dir string) (*rpc.Client, error) {
 	c, err := rpc.DialIPC(ctx, filepath.Join(dir, SocketName))
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+	switch {
+	case err == nil:
+		return c, nil
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
 		return nil, ErrNotRunning
 	}
-	if err != nil {
-		return nil, fmt.Errorf("api: asking the node that runs: %w", err)
-	}
-	return c, nil
+	return nil, fmt.Errorf("api: asking the node that runs: %w", err)
 }
 
 // ErrNotRunning: no node uses the data directory.

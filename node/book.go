@@ -65,7 +65,7 @@ type address struct {
 	// Tried is when it was last dialled or a session with it ended, Failures how
 	// often that came to nothing since it was met.
 	Tried    time.Time `json:"tried,omitzero"`
-	Failures int       `json:"failures,omitempty"`
+	Failures uint      `json:"failures,omitempty"`
 	// Own is set when we found ourselves there.
 	Own bool `json:"own,omitempty"`
 }
@@ -240,7 +240,7 @@ func (b *book) share(to netip.Addr, now time.Time) (list []wire.PeerAddr) {
 func (b *book) load(raw []byte) error {
 	var list []*address
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return fmt.Errorf("node: the address book in the store cannot be read: %w", err)
+		return fmt.Errorf("node: the address book in the store %w: %w", errUnreadable, err)
 	}
 	for _, a := range list[:min(len(list), maxAddresses)] {
 		if a != nil && a.Addr.IsValid() && a.Addr.Port() != 0 {
@@ -258,7 +258,10 @@ func (b *book) save() ([]byte, error) {
 	}))
 }
 
-// loadBook reads the book of a store; there may be none.
+// errUnreadable marks what in the store is not as this program writes it.
+var errUnreadable = errors.New("cannot be read")
+
+// loadBook reads the book of a store; there may be none. With errUnreadable the book is empty.
 func loadBook(st *store.Store, r *rand.Rand) (*book, error) {
 	b := newBook(r)
 	raw, err := st.Meta(bookKey)

@@ -1,11 +1,14 @@
 package node
 
 import (
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/wire"
 )
 
@@ -197,7 +200,7 @@ func TestBookIsKept(t *testing.T) {
 	if got, want := *c.all[addr], *b.all[addr]; got != want {
 		t.Errorf("loaded %+v, saved %+v", got, want)
 	}
-	for _, bad := range []string{"", "{}", `[{"addr":"x"}]`, `[{"node":"00"}]`} {
+	for _, bad := range []string{"", "{}", `[{"addr":"x"}]`, `[{"node":"00"}]`, `[{"addr":"1.2.3.4:5","failures":-1}]`} {
 		if testBook().load([]byte(bad)) == nil {
 			t.Errorf("%q is taken for a book", bad)
 		}
@@ -206,6 +209,30 @@ func TestBookIsKept(t *testing.T) {
 		c := testBook()
 		if err := c.load([]byte(empty)); err != nil || len(c.all) != 0 {
 			t.Errorf("%q: %d addresses, %v", empty, len(c.all), err)
+		}
+	}
+}
+
+// TestUnreadableRecords: a node begins anew what it cannot read of its own records, and
+// says so.
+func TestUnreadableRecords(t *testing.T) {
+	st := memoryStore(t)
+	for _, key := range []string{bookKey, standingKey} {
+		if err := st.SetMeta(key, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log strings.Builder
+	n, err := New(Config{Network: chain.Dev, Store: st, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(n.Standings()) > 0 || len(n.mu.book.all) > 0 {
+		t.Error("it remembers somebody")
+	}
+	for _, what := range []string{"address book", "memory of peers"} {
+		if !strings.Contains(log.String(), "beginning anew\" err=\"node: the "+what+" in the store cannot be read") {
+			t.Errorf("nothing is told of the %s:\n%s", what, log.String())
 		}
 	}
 }

@@ -147,7 +147,7 @@ func New(cfg Config) (*Node, error) {
 	n.mu.known = make(map[link.ID]wire.NodeID)
 	n.mu.crowd = make(crowd)
 	n.mu.meeting = make(map[netip.AddrPort]bool)
-	if n.mu.book, err = loadBook(cfg.Store, mrand.New(mrand.NewPCG(mrand.Uint64(), mrand.Uint64()))); err != nil {
+	if n.mu.book, err = loadBook(cfg.Store, mrand.New(mrand.NewPCG(mrand.Uint64(), mrand.Uint64()))); n.anew(err) != nil {
 		return nil, err
 	}
 	if n.budget, err = divide(cfg.Memory, cfg.MaxPeers, cfg.Pool); err != nil {
@@ -162,7 +162,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.budget.pool.Cap = pool.BytesPerSec(cfg.Download)
-	if n.memory, err = loadStandings(cfg.Store); err != nil {
+	if n.memory, err = loadStandings(cfg.Store); n.anew(err) != nil {
 		return nil, err
 	}
 	n.relay = newRelay(&n.cfg)
@@ -171,6 +171,16 @@ func New(cfg Config) (*Node, error) {
 	n.session = n.sessionConfig(genesis.Hash)
 	n.session.Download, n.session.Upload = down, up
 	return n, nil
+}
+
+// anew passes over what a node can do without: records in the store that cannot be read
+// would else keep it from starting for ever.
+func (n *Node) anew(err error) error {
+	if !errors.Is(err, errUnreadable) {
+		return err
+	}
+	n.log.Warn("beginning anew", "err", err)
+	return nil
 }
 
 // downloaderConfig is what the downloader works on: the node's limits, its files, and a

@@ -128,22 +128,20 @@ func Standings(st *store.Store) ([]Standing, error) {
 	}
 	var list []Standing
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, fmt.Errorf("node: the memory of peers in the store cannot be read: %w", err)
+		return nil, fmt.Errorf("node: the memory of peers in the store %w: %w", errUnreadable, err)
 	}
 	return list, nil
 }
 
+// loadStandings reads the memory of a store. With an error it remembers nobody.
 func loadStandings(st *store.Store) (*standings, error) {
 	list, err := Standings(st)
-	if err != nil {
-		return nil, err
-	}
 	s := &standings{store: st}
 	s.mu.all = make(map[string]*Standing)
 	for i := range list {
 		s.mu.all[list[i].Who] = &list[i]
 	}
-	return s, nil
+	return s, err
 }
 
 // banned reports whether a peer is banned, and until when and why.

@@ -35,6 +35,8 @@ func Open(dir string, opts Options) (*Store, error) {
 		}
 		switch {
 		case errors.Is(err, ErrFailed):
+		case errors.Is(err, syscall.ENOTDIR):
+			err = fmt.Errorf("store: %s is a file, or lies below one; name a directory: %w", dir, err)
 		case vfs.IsNoSpaceError(err):
 			err = fmt.Errorf("store: open %s: %s: %w", dir, remedy(err), err)
 		case errors.Is(err, errDamaged), pebble.IsCorruptionError(err):

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/shoalnet/shoal/api"
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/depot"
 	"github.com/shoalnet/shoal/downloader"
@@ -148,6 +149,8 @@ func checkValue(f *pflag.Flag) (err error) {
 		_, err = parseRate(flag, text)
 	case "http-addr":
 		err = (&httpOptions{addr: text}).check()
+	case "http-origin":
+		err = (&httpOptions{who: api.HTTPConfig{Origins: f.Value.(pflag.SliceValue).GetSlice()}}).check()
 	case "listen":
 		err = checkListen(flag, text)
 	case formatFlag:

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net"
 	"strings"
 
@@ -33,9 +32,14 @@ func (o *httpOptions) add(cmd *cobra.Command) {
 		"find transactions by their hash; it reads every block once, and takes some 14 bytes of disk for each transaction")
 }
 
-// check refuses what is no address. One without a host is this machine's own: to let
-// others ask, name the address that they reach.
+// check refuses what is no address or no origin. An address without a host is this machine's
+// own: to let others ask, name the address that they reach.
 func (o *httpOptions) check() error {
+	for _, origin := range o.who.Origins {
+		if origin != "*" && !strings.Contains(origin, "://") {
+			return usage("--http-origin %q: want an origin, such as https://example.org, or *", origin)
+		}
+	}
 	if o.addr == "" {
 		return nil
 	}
@@ -67,8 +71,6 @@ func (o *httpOptions) listen() (err error) {
 	if o.addr == "" {
 		return nil
 	}
-	if o.listener, err = net.Listen("tcp", o.addr); err != nil {
-		return fmt.Errorf("--http-addr: %w", err)
-	}
-	return nil
+	o.listener, err = listenTCP("--http-addr", o.addr)
+	return err
 }
