@@ -67,8 +67,7 @@ func defaultDataDir() string {
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 // result prints the result of a command: as one JSON object, or by the function
-// that prints it for people. A result that could not be written is an error: a script
-// that keeps it in a file would else take a full disk for success.
+// that prints it for people.
 func (o *options) result(v any, people func(io.Writer)) error {
 	var out bytes.Buffer
 	if o.json {
@@ -80,7 +79,13 @@ func (o *options) result(v any, people func(io.Writer)) error {
 	} else {
 		people(&out)
 	}
-	if _, err := os.Stdout.Write(out.Bytes()); err != nil {
+	return say(out.Bytes())
+}
+
+// say writes a result, or a part of it. What could not be written is an error: a script that
+// keeps it in a file would else take a full disk for success.
+func say(text []byte) error {
+	if _, err := os.Stdout.Write(text); err != nil {
 		return fmt.Errorf("the result could not be written: %w", err)
 	}
 	return nil

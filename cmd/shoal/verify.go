@@ -59,8 +59,11 @@ same. The exit code is 1 if anything is wrong with any of them.`,
 					f.describe(done)
 				}
 				files = append(files, f)
-				if !o.json {
-					fmt.Println(f)
+				if o.json {
+					continue
+				}
+				if err := say(fmt.Appendln(nil, f)); err != nil {
+					return err
 				}
 			}
 			if err := o.result(map[string]any{"network": net.Name, "files": files, "damaged": damaged}, func(io.Writer) {}); err != nil {
