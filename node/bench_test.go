@@ -7,12 +7,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holiman/uint256"
+
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/downloader"
 	"github.com/shoalnet/shoal/internal/chaingen"
 	"github.com/shoalnet/shoal/node"
 	"github.com/shoalnet/shoal/store"
 )
+
+// benchChains are the chains of the benchmarks, from small blocks to big ones.
+var benchChains = []struct {
+	name string
+	chaingen.Config
+}{
+	{"600B", chaingen.Config{Seed: 1, Blocks: 200_000}},
+	{"10kB", chaingen.Config{Seed: 1, Blocks: 20_000, Txs: 40, Size: 10_000}},
+	{"20kB", chaingen.Config{Seed: 1, Blocks: 10_000, Txs: 20, Size: 20_000}},
+}
 
 // BenchmarkSync syncs a generated chain over loopback from four nodes in another
 // process, which share one store, and reports its speed as a share of the raw
@@ -21,20 +33,11 @@ import (
 // durable append take, and nothing else (see ceiling_test.go). Of each of these
 // stages it reports how fast it is on its own, in ceilings.
 func BenchmarkSync(b *testing.B) {
-	for _, c := range []struct {
-		name   string
-		blocks uint64
-		txs    int
-		size   int
-	}{
-		{"600B", 200_000, 0, 0},
-		{"10kB", 20_000, 40, 10_000},
-		{"20kB", 10_000, 20, 20_000},
-	} {
+	for _, c := range benchChains {
 		b.Run(c.name, func(b *testing.B) {
 			dir := b.TempDir()
 			st := openBench(b, filepath.Join(dir, "source"))
-			head, size := fillBench(b, st, chaingen.Config{Seed: 1, Blocks: c.blocks, Txs: c.txs, Size: c.size})
+			head, size := fillBench(b, st, c.Config)
 			if err := st.Close(); err != nil {
 				b.Fatal(err)
 			}
@@ -49,7 +52,7 @@ func BenchmarkSync(b *testing.B) {
 				sync += timeSync(b, filepath.Join(dir, fmt.Sprint("sync", runs)), addrs, head)
 				total.add(timeCeiling(b, filepath.Join(dir, fmt.Sprint("ceiling", runs)), raw))
 			}
-			n := float64(c.blocks) * float64(runs)
+			n := float64(c.Blocks) * float64(runs)
 			b.ReportMetric(n/sync.Seconds(), "blocks/s")
 			b.ReportMetric(float64(size*runs)/1e6/sync.Seconds(), "MB/s")
 			b.ReportMetric(n/total.all.Seconds(), "ceiling-blocks/s")
@@ -77,29 +80,38 @@ func openBench(b testing.TB, dir string) *store.Store {
 	return st
 }
 
+// forStore is blocks of one chain as a store takes them.
+type forStore struct {
+	records []store.Record
+	links   []store.Link
+	td      uint256.Int // of the last one; at first of the block below
+}
+
+func (f *forStore) add(x *chain.Block) {
+	f.td.Add(&f.td, &x.Difficulty)
+	f.records = append(f.records, store.Record{Hash: x.Hash, Number: x.Number, Raw: x.Raw()})
+	f.links = append(f.links, store.Link{Hash: x.Hash, Parent: x.Parent, Number: x.Number, TD: f.td})
+}
+
 // fillBench puts a generated chain into a store and links it. It returns the head, and
 // the bytes of all blocks.
 func fillBench(b testing.TB, st *store.Store, cfg chaingen.Config) (head *chain.Block, size int) {
 	b.Helper()
 	const batch = 4096
-	var recs []store.Record
-	var links []store.Link
-	td := st.Head().TD
+	f := forStore{td: st.Head().TD}
 	for x := range chaingen.Generate(cfg) {
-		td.Add(&td, &x.Difficulty)
-		recs = append(recs, store.Record{Hash: x.Hash, Number: x.Number, Raw: x.Raw()})
-		links = append(links, store.Link{Hash: x.Hash, Parent: x.Parent, Number: x.Number, TD: td})
+		f.add(x)
 		head, size = x, size+len(x.Raw())
-		if len(recs) < batch && x.Number < cfg.Blocks {
+		if len(f.records) < batch && x.Number < cfg.Blocks {
 			continue
 		}
-		if _, err := st.Put(recs); err != nil {
+		if _, err := st.Put(f.records); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := st.Link(links); err != nil {
+		if _, err := st.Link(f.links); err != nil {
 			b.Fatal(err)
 		}
-		recs, links = recs[:0], links[:0]
+		f.records, f.links = f.records[:0], f.links[:0]
 	}
 	return head, size
 }

@@ -165,33 +165,10 @@ func timeCeiling(b *testing.B, dir, addr string) (s stages) {
 		writeParts(b, filepath.Join(dir, "all"), checked)
 	})
 	var parts []*part
-	s.socket = timed(func() {
-		got := make(chan *part, 1)
-		go func() { defer close(got); readParts(b, addr, got) }()
-		for p := range got {
-			parts = append(parts, p)
-		}
-	})
-	replay := func(out chan<- *part) {
-		for _, p := range parts {
-			out <- p
-		}
-	}
-	drop := func(f func(*part)) time.Duration {
-		return timed(func() {
-			done := make(chan *part, 1)
-			go func() { defer close(done); each(b, replay, done, f) }()
-			for range done {
-			}
-		})
-	}
-	s.hashes = drop(func(p *part) { p.hash(b) })
-	s.roots = drop(func(p *part) { p.roots(b) })
-	s.disk = timed(func() {
-		c := make(chan *part, 1)
-		go func() { defer close(c); replay(c) }()
-		writeParts(b, filepath.Join(dir, "disk"), c)
-	})
+	s.socket, parts = timeSocket(b, addr)
+	s.hashes = timeEach(b, parts, func(p *part) { p.hash(b) })
+	s.roots = timeEach(b, parts, func(p *part) { p.roots(b) })
+	s.disk = timeDisk(b, filepath.Join(dir, "disk"), parts)
 	return s
 }
 
@@ -199,6 +176,45 @@ func timed(f func()) time.Duration {
 	began := time.Now()
 	f()
 	return time.Since(began)
+}
+
+// timeSocket reads and splits all blocks from the address.
+func timeSocket(b *testing.B, addr string) (took time.Duration, parts []*part) {
+	took = timed(func() {
+		got := make(chan *part, 1)
+		go func() { defer close(got); readParts(b, addr, got) }()
+		for p := range got {
+			parts = append(parts, p)
+		}
+	})
+	return took, parts
+}
+
+// timeEach does something with each part, on all cores.
+func timeEach(b *testing.B, parts []*part, do func(*part)) time.Duration {
+	return timed(func() {
+		done := make(chan *part, 1)
+		go func() { defer close(done); each(b, replay(parts), done, do) }()
+		for range done {
+		}
+	})
+}
+
+// timeDisk appends all parts to a file.
+func timeDisk(b *testing.B, path string, parts []*part) time.Duration {
+	return timed(func() {
+		c := make(chan *part, 1)
+		go func() { defer close(c); replay(parts)(c) }()
+		writeParts(b, path, c)
+	})
+}
+
+func replay(parts []*part) func(chan<- *part) {
+	return func(out chan<- *part) {
+		for _, p := range parts {
+			out <- p
+		}
+	}
 }
 
 // drain reads all blocks from the address, to nowhere.

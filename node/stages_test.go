@@ -1,19 +1,16 @@
 package node_test
 
 import (
-	"bytes"
 	"cmp"
 	"net"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cloudflare/circl/simd/keccakf1600"
-	"github.com/holiman/uint256"
 
 	"github.com/shoalnet/shoal/chain"
 	"github.com/shoalnet/shoal/internal/chaingen"
@@ -36,26 +33,25 @@ const (
 // share of a durable append to a file. "link" has nothing to compare with, but each has
 // its blocks/s. Blocks of 600 bytes have no transactions, and nothing to be permuted.
 func BenchmarkStages(b *testing.B) {
-	for _, c := range []struct {
-		name   string
-		blocks uint64
-		txs    int
-		size   int
-	}{{"600B", 200_000, 0, 0}, {"10kB", 20_000, 40, 10_000}} {
-		g, err := chain.Dev.GenesisBlock()
-		if err != nil {
-			b.Fatal(err)
-		}
-		s := staged{td: g.Difficulty}
-		for x := range chaingen.Generate(chaingen.Config{Seed: 1, Blocks: c.blocks, Txs: c.txs, Size: c.size}) {
+	g, err := chain.Dev.GenesisBlock()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range benchChains[:2] {
+		s := staged{forStore: forStore{td: g.Difficulty}}
+		for x := range chaingen.Generate(c.Config) {
 			s.add(b, x)
 		}
-		for raw := range slices.Chunk(s.blocks, stageCheck) {
-			s.parts = append(s.parts, &part{raw: raw})
+		for recs := range slices.Chunk(s.records, stageCheck) {
+			p := &part{}
+			for _, r := range recs {
+				p.raw, p.hashes = append(p.raw, r.Raw), append(p.hashes, r.Hash)
+			}
+			s.parts = append(s.parts, p)
 		}
 		ofHeaders := func(*testing.B) time.Duration { return permute(s.ofHeaders) }
 		ofBodies := func(*testing.B) time.Duration { return permute(s.ofBodies) }
-		if c.txs == 0 {
+		if s.ofBodies == 0 {
 			ofBodies = nil
 		}
 		for _, stage := range []struct {
@@ -76,7 +72,7 @@ func BenchmarkStages(b *testing.B) {
 						ceiling += stage.ceiling(b)
 					}
 				}
-				b.ReportMetric(float64(len(s.blocks)*b.N)/ours.Seconds(), "blocks/s")
+				b.ReportMetric(float64(len(s.records)*b.N)/ours.Seconds(), "blocks/s")
 				b.ReportMetric(float64(s.bytes*b.N)/1e6/ours.Seconds(), "MB/s")
 				if ceiling > 0 {
 					b.ReportMetric(ceiling.Seconds()/ours.Seconds(), "of-ceiling")
@@ -89,21 +85,15 @@ func BenchmarkStages(b *testing.B) {
 
 // staged is blocks on their way through the stages.
 type staged struct {
-	blocks    [][]byte
+	forStore
 	parts     []*part // of the same blocks
-	records   []store.Record
-	links     []store.Link
-	td        uint256.Int // of the last one
 	bytes     int
 	ofHeaders int // permutations to hash all headers
 	ofBodies  int // permutations to hash all transactions
 }
 
 func (s *staged) add(b *testing.B, x *chain.Block) {
-	s.td.Add(&s.td, &x.Difficulty)
-	s.blocks = append(s.blocks, x.Raw())
-	s.records = append(s.records, store.Record{Hash: x.Hash, Number: x.Number, Raw: x.Raw()})
-	s.links = append(s.links, store.Link{Hash: x.Hash, Parent: x.Parent, Number: x.Number, TD: s.td})
+	s.forStore.add(x)
 	s.bytes += len(x.Raw())
 	s.ofHeaders += len(x.Header.Raw())/keccakBlock + 1
 	for tx, err := range x.Transactions() {
@@ -115,14 +105,14 @@ func (s *staged) add(b *testing.B, x *chain.Block) {
 }
 
 // runs hands the blocks on in runs of so many, and some bytes.
-func (s *staged) runs(most, bytes int, do func(from, to int)) {
-	for from := 0; from < len(s.blocks); {
-		to, size := from, 0
-		for ; to < min(len(s.blocks), from+most) && size < bytes; to++ {
-			size += len(s.blocks[to])
+func (s *staged) runs(most, bytes int, do func([]store.Record)) {
+	for rest := s.records; len(rest) > 0; {
+		n, size := 0, 0
+		for ; n < min(len(rest), most) && size < bytes; n++ {
+			size += len(rest[n].Raw)
 		}
-		do(from, to)
-		from = to
+		do(rest[:n])
+		rest = rest[n:]
 	}
 }
 
@@ -146,8 +136,8 @@ func serveOnce(b *testing.B, write func(net.Conn)) string {
 // read has the blocks come in answers.
 func (s *staged) read(b *testing.B) time.Duration {
 	var answers []wire.Blocks
-	s.runs(wire.MaxBlocks, stageAnswer, func(from, to int) {
-		answers = append(answers, wire.Blocks{RawList: bytes.Join(s.blocks[from:to], nil)})
+	s.runs(wire.MaxBlocks, stageAnswer, func(recs []store.Record) {
+		answers = append(answers, wire.Blocks{RawList: joined(recs)})
 	})
 	addr := serveOnce(b, func(conn net.Conn) {
 		w := wire.NewWriter(conn)
@@ -164,7 +154,7 @@ func (s *staged) read(b *testing.B) time.Duration {
 		}
 		defer conn.Close()
 		r := wire.NewReader(conn)
-		for n := 0; n < len(s.blocks); {
+		for n := 0; n < len(s.records); {
 			m, err := r.Next()
 			if err != nil {
 				b.Fatal(err)
@@ -178,47 +168,29 @@ func (s *staged) read(b *testing.B) time.Duration {
 }
 
 func (s *staged) readRaw(b *testing.B) time.Duration {
-	all := bytes.Join(s.blocks, nil)
-	addr := serveOnce(b, func(conn net.Conn) { conn.Write(all) })
-	return timed(func() {
-		parts := make(chan *part, 1)
-		go func() { defer close(parts); readParts(b, addr, parts) }()
-		for range parts {
-		}
-	})
+	all := joined(s.records)
+	took, _ := timeSocket(b, serveOnce(b, func(conn net.Conn) { conn.Write(all) }))
+	return took
 }
 
-// onCores does something with each part, on all cores.
-func (s *staged) onCores(do func(p *part, scratch *chain.Block)) time.Duration {
-	return timed(func() {
-		var next atomic.Int64
-		var wg sync.WaitGroup
-		for range runtime.GOMAXPROCS(0) {
-			wg.Go(func() {
-				var scratch chain.Block
-				for {
-					i := int(next.Add(1)) - 1
-					if i >= len(s.parts) {
-						return
-					}
-					do(s.parts[i], &scratch)
-				}
-			})
-		}
-		wg.Wait()
-	})
+// joined is all blocks, one after the other.
+func joined(recs []store.Record) (all []byte) {
+	for _, r := range recs {
+		all = append(all, r.Raw...)
+	}
+	return all
 }
 
 func (s *staged) hash(b *testing.B) time.Duration {
-	return s.onCores(func(p *part, _ *chain.Block) { p.hash(b) })
+	return timeEach(b, s.parts, func(p *part) { p.hash(b) })
 }
 
-// check parses blocks and checks what they say of themselves, as [downloader] does.
+// check parses blocks and checks what they say of themselves, as the downloader does.
 func (s *staged) check(b *testing.B) time.Duration {
-	s.hash(b)
-	return s.onCores(func(p *part, x *chain.Block) {
+	return timeEach(b, s.parts, func(p *part) {
+		var x chain.Block
 		for i, raw := range p.raw {
-			if err := cmp.Or(x.ReparseAs(chain.Dev.Format, p.hashes[i], raw), chain.Dev.CheckBlock(x)); err != nil {
+			if err := cmp.Or(x.ReparseAs(chain.Dev.Format, p.hashes[i], raw), chain.Dev.CheckBlock(&x)); err != nil {
 				b.Error(err)
 			}
 		}
@@ -250,26 +222,15 @@ func (s *staged) put(b *testing.B) time.Duration {
 }
 
 func (s *staged) fill(b *testing.B, st *store.Store) {
-	s.runs(len(s.blocks), stageWrite, func(from, to int) {
-		if _, err := st.Put(s.records[from:to]); err != nil {
+	s.runs(len(s.records), stageWrite, func(recs []store.Record) {
+		if _, err := st.Put(recs); err != nil {
 			b.Fatal(err)
 		}
 	})
 }
 
 func (s *staged) appendRaw(b *testing.B) time.Duration {
-	s.hash(b)
-	path := filepath.Join(b.TempDir(), "raw")
-	return timed(func() {
-		parts := make(chan *part, 1)
-		go func() {
-			defer close(parts)
-			for _, p := range s.parts {
-				parts <- p
-			}
-		}()
-		writeParts(b, path, parts)
-	})
+	return timeDisk(b, filepath.Join(b.TempDir(), "raw"), s.parts)
 }
 
 func (s *staged) link(b *testing.B) time.Duration {
