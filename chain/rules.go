@@ -57,13 +57,13 @@ const (
 // later. It says nothing about the chain, so blame for it must not last.
 const RuleFuture Rule = "timestamp ahead of the clock"
 
-// FutureLimit is how far ahead of our clock a block may be (the Yellow Paper leaves it
-// open, section 4.3.4): what clocks may differ by, as in go-ethereum. At ten times of it
-// miners can date blocks forward to lower the difficulty; at a tenth a good block is lost
-// by a clock that is off a little.
-const FutureLimit = 15 * time.Second
-
 const (
+	// futureLimit is how far ahead of our clock a block may be (the Yellow Paper leaves it
+	// open, section 4.3.4): what clocks may differ by, as in go-ethereum. At ten times of it
+	// miners can date blocks forward to lower the difficulty; at a tenth a good block is lost
+	// by a clock that is off a little.
+	futureLimit = 15 * time.Second
+
 	extraLimit     = 32   // bytes
 	poc6ExtraLimit = 1024 // bytes
 
@@ -199,11 +199,14 @@ func (n *Network) CheckLink(parent, b *Header) error {
 	return nil
 }
 
-// CheckTime checks that a block is not from the future, as seen at now: a block
-// that has just been mined may be [FutureLimit] ahead. What is refused can be in
-// order later. Errors are *[RuleError].
+// Latest returns the youngest time that a block may have, as seen at now: one that has
+// just been mined may be 15 seconds ahead.
+func Latest(now time.Time) uint64 { return uint64(max(now.Add(futureLimit).Unix(), 0)) }
+
+// CheckTime checks that a block is not from the future, see [Latest]. What is refused can be
+// in order later. Errors are *[RuleError].
 func (n *Network) CheckTime(h *Header, now time.Time) error {
-	limit := uint64(max(now.Add(FutureLimit).Unix(), 0))
+	limit := Latest(now)
 	if h.Time > limit {
 		return h.breaks(RuleFuture, fmt.Sprint(h.Time), fmt.Sprintf("at most %d", limit))
 	}

@@ -59,9 +59,7 @@ func (a *admission) lead() uint64 {
 }
 
 // premature reports whether a block is from the future. That may be our clock's fault.
-func (l *loop) premature(b *summary) bool {
-	return b.time > uint64(max(0, l.cfg.clock().Add(chain.FutureLimit).Unix()))
-}
+func (l *loop) premature(b *summary) bool { return b.time > chain.Latest(l.cfg.clock()) }
 
 // plausible checks what a head block says of the length of its chain.
 func (l *loop) plausible(b *summary) error {
