@@ -78,11 +78,7 @@ func (o *options) openWith(ctx context.Context, from *archiveOptions, ui *ui, as
 		}
 		return st, net, nil, nil
 	}
-	var net *chain.Network
-	err := o.patiently(ui.Logger, func() (err error) {
-		net, err = o.findNetwork()
-		return err
-	})
+	net, err := o.awaitNetwork(ui.Logger)
 	if err != nil {
 		return nil, nil, nil, err
 	}

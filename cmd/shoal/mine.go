@@ -46,11 +46,7 @@ spread, and how chains that grew apart come together again.`
 
 // check refuses what cannot be mined, before a data directory is made.
 func (m *miner) check(o *options, ui *ui) error {
-	var net *chain.Network
-	err := o.patiently(ui.Logger, func() (err error) {
-		net, err = o.findNetwork()
-		return err
-	})
+	net, err := o.awaitNetwork(ui.Logger)
 	switch {
 	case err != nil:
 		return err

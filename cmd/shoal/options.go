@@ -160,6 +160,15 @@ func (o *options) answers() bool {
 	return true
 }
 
+// awaitNetwork finds the network. It waits for who looks into the directory.
+func (o *options) awaitNetwork(log *slog.Logger) (net *chain.Network, err error) {
+	err = o.patiently(log, func() error {
+		net, err = o.findNetwork()
+		return err
+	})
+	return net, err
+}
+
 // open opens the store. It waits for who looks into it.
 func (o *options) open(log *slog.Logger, as access) (st *store.Store, net *chain.Network, err error) {
 	err = o.patiently(log, func() error {
